@@ -1,0 +1,430 @@
+/*
+ * sv.h: the whole C interface of SealVec, and its manual.
+ *
+ * The core is bytes and arithmetic: it opens no file, draws no randomness,
+ * allocates nothing but what sv_alloc hands out, and keeps no pointer between
+ * calls. Every buffer belongs to the caller. Sizes are asked first
+ * (sv_..._size) and are checked for overflow.
+ *
+ * Convention: every function that can fail returns int32_t, >= 0 for success
+ * (0, or a count where the text says so) and < 0 for one code of
+ * SV_ERROR_LIST. Out-parameters are written only on success unless said.
+ * A function marked "safe for untrusted bytes" reads nothing outside the
+ * lengths it was given, whatever the bytes are. The others trust their
+ * caller, who has authenticated the bytes.
+ *
+ * Letters: n rows, dim components of a row, k lists (centroids) while
+ * training and neighbours while searching, n_lists, n_probes. Rows are f32,
+ * row-major, without padding. Integers in files are little-endian.
+ *
+ * Two spaces. A *row* is a vector as the user gave it. A *routed* row is the
+ * same row carried to a space in which the metric is squared L2, so that
+ * clustering, ranking of lists and the stop rule exist once: the row itself
+ * (squared L2), the unit row (cosine), or the row with one more component
+ * sqrt(max_norm^2 - |x|^2) (inner product; Bachrach et al. 2014). Only the
+ * choice of lists happens there; distances come from the rows themselves.
+ */
+#ifndef SV_H
+#define SV_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* A section is sealed in chunks of this many plain bytes, the last one
+ * shorter: nonce 24 | ciphertext | tag 16, so at most 64 KiB sealed. */
+#define SV_CHUNK_PLAIN 65496u
+#define SV_CHUNK_OVERHEAD 40u
+#define SV_CHUNK_SEALED 65536u
+
+#define SV_KEY_BYTES 32u
+#define SV_NONCE_BYTES 24u
+#define SV_TAG_BYTES 16u
+#define SV_HASH_BYTES 32u
+#define SV_SIGNATURE_BYTES 64u
+#define SV_AAD_MAX 128u
+
+#define SV_MAX_DIM 16384u
+#define SV_MAX_LISTS 1048576u
+#define SV_MAX_K 1048576u
+
+/* A packed matrix holds SV_PACK_LANES centroids side by side, so that one
+ * v128 pair holds the same component of eight centroids. */
+#define SV_PACK_LANES 8u
+
+#define SV_NO_ROW 0xffffffffu
+
+/* X(name, code, meaning) */
+#define SV_ERROR_LIST(X)                                              \
+  X(ARGUMENT, -1, "an argument is out of its range")                  \
+  X(AUTH_FAILED, -2, "authentication failed")                         \
+  X(WRONG_KEY, -3, "key commitment does not match")                   \
+  X(MALFORMED, -4, "lengths or offsets contradict each other")        \
+  X(TOO_SMALL, -5, "the output buffer is too small")                  \
+  X(NO_MEMORY, -6, "out of memory")                                   \
+  X(NOT_FINITE, -7, "a component is NaN or infinite, or a norm is over 1e18") \
+  X(ZERO_VECTOR, -8, "a zero vector has no direction")                \
+  X(OUT_OF_F16, -9, "a component does not fit in half precision")
+
+enum sv_error {
+#define SV_ERROR_ENUM(name, code, meaning) SV_ERROR_##name = code,
+  SV_ERROR_LIST(SV_ERROR_ENUM)
+#undef SV_ERROR_ENUM
+};
+
+enum sv_metric {
+  SV_SQUARED_L2 = 0,    /* sum (x-y)^2 */
+  SV_COSINE = 1,        /* 1 - x.y / (|x| |y|), in [0, 2] */
+  SV_INNER_PRODUCT = 2, /* -x.y */
+};
+
+/* ---- error.c ----------------------------------------------------------- */
+
+/* sv_error_name returns the name of a code ("AUTH_FAILED"), "OK" for >= 0. */
+const char *sv_error_name(int32_t code);
+
+/* sv_alloc returns size bytes aligned to 16, or NULL. */
+void *sv_alloc(size_t size);
+
+/* sv_free gives back what sv_alloc returned; NULL is allowed. It does not
+ * wipe: see sv_wipe. */
+void sv_free(void *memory);
+
+/* ---- distance.c -------------------------------------------------------- */
+
+/* sv_dot returns x.y in f32. Relative to sum |x_i y_i| its error is at most
+ * (dim / 4 + 8) * 2^-24. sv_dot_scalar is its definition: four running sums,
+ * lane i taking components i, i+4, ..., added as (s0+s2)+(s1+s3), then the
+ * tail in order. The two are equal to the bit. */
+float sv_dot(const float *x, const float *y, uint32_t dim);
+float sv_dot_scalar(const float *x, const float *y, uint32_t dim);
+
+/* sv_squared_l2 returns sum (x-y)^2 in f32, same order and error. */
+float sv_squared_l2(const float *x, const float *y, uint32_t dim);
+float sv_squared_l2_scalar(const float *x, const float *y, uint32_t dim);
+
+/* sv_distance returns the distance of a metric in f64: the value that
+ * results carry. Components are widened before anything is added. */
+double sv_distance(int32_t metric, const float *x, const float *y,
+                   uint32_t dim);
+
+/* sv_check_rows returns 0 when every component is finite and every norm is
+ * at most 1e18 (NOT_FINITE otherwise) and, for SV_COSINE, no row is zero
+ * (ZERO_VECTOR). *row receives the first offending row. */
+int32_t sv_check_rows(int32_t metric, const float *rows, uint32_t n,
+                      uint32_t dim, uint32_t *row);
+
+/* sv_norms writes |x| of each row, rounded from f64, to norms[n]. */
+int32_t sv_norms(const float *rows, uint32_t n, uint32_t dim, float *norms);
+
+/* sv_route_dim returns the dimension of routed rows: dim, or dim + 1 for
+ * SV_INNER_PRODUCT. */
+uint32_t sv_route_dim(int32_t metric, uint32_t dim);
+
+/* sv_route_rows writes the routed rows, n * sv_route_dim floats. max_norm is
+ * used by SV_INNER_PRODUCT only; a longer row gets 0 as its last component. */
+int32_t sv_route_rows(int32_t metric, const float *rows, uint32_t n,
+                      uint32_t dim, float max_norm, float *routed);
+
+/* sv_route_query writes the routed query, sv_route_dim floats. For
+ * SV_INNER_PRODUCT the query is scaled to length max_norm (a zero query
+ * stays zero) and its last component is 0. With it come *scale and *offset,
+ * by which squared L2 in routed space = scale * distance + offset for every
+ * row not longer than max_norm (1, 0 / 2, 0 / 2 max_norm/|q|, 2 max_norm^2). */
+int32_t sv_route_query(int32_t metric, const float *query, uint32_t dim,
+                       float max_norm, float *routed, double *scale,
+                       double *offset);
+
+/* sv_pack_size returns the floats a packed matrix of k rows takes:
+ * k rounded up to SV_PACK_LANES, times dim. */
+size_t sv_pack_size(uint32_t k, uint32_t dim);
+
+/* sv_pack writes k rows side by side: component t of row j is
+ * packed[(j / 8 * dim + t) * 8 + j % 8]; missing rows are zero. half_norms
+ * receives |row|^2 / 2 for each, k rounded up to SV_PACK_LANES of them, those
+ * of missing rows +infinity so that they never win. */
+int32_t sv_pack(const float *rows, uint32_t k, uint32_t dim, float *packed,
+                float *half_norms);
+
+/* sv_assign finds for each of n rows the nearest of k packed rows: the
+ * largest score x.c - |c|^2/2, the lower index on a tie. lists[n] receives
+ * the index, scores[n] the score (|x - c|^2 = |x|^2 - 2 score). Each score is
+ * one running f32 sum that begins at -|c|^2/2 and takes the components in
+ * order, in the tiles (4 rows x 8 centroids) as in sv_assign_scalar, so the
+ * two are equal to the bit. k >= 1. */
+int32_t sv_assign(const float *rows, uint32_t n, uint32_t dim,
+                  const float *packed, const float *half_norms, uint32_t k,
+                  uint32_t *lists, float *scores);
+int32_t sv_assign_scalar(const float *rows, uint32_t n, uint32_t dim,
+                         const float *packed, const float *half_norms,
+                         uint32_t k, uint32_t *lists, float *scores);
+
+/* sv_scores writes the score of one row against all k packed rows. */
+int32_t sv_scores(const float *row, uint32_t dim, const float *packed,
+                  const float *half_norms, uint32_t k, float *scores);
+
+/* ---- quantize.c -------------------------------------------------------- */
+
+/* sv_f16_encode rounds n floats to IEEE half precision, to nearest even;
+ * OUT_OF_F16 when one would become infinite. */
+int32_t sv_f16_encode(const float *values, size_t n, uint16_t *halves);
+
+/* sv_f16_decode widens n halves, exactly. Safe for untrusted bytes. */
+int32_t sv_f16_decode(const uint16_t *halves, size_t n, float *values);
+
+/* ---- topk.c ------------------------------------------------------------ */
+
+/* The k nearest seen so far, as a max-heap by (distance, row): the worst is
+ * first. distances and rows hold k entries each. */
+struct sv_topk {
+  uint32_t k;
+  uint32_t count;
+  double *distances;
+  uint32_t *rows;
+};
+
+/* sv_topk_push offers one row; returns 1 when it was kept, 0 when not. */
+int32_t sv_topk_push(struct sv_topk *top, double distance, uint32_t row);
+
+/* sv_topk_sort turns the heap into ascending order, in place. */
+void sv_topk_sort(struct sv_topk *top);
+
+/* ---- kmeans.c ---------------------------------------------------------- */
+
+enum sv_kmeans_stop {
+  SV_KMEANS_RUNNING = 0,
+  SV_KMEANS_CONVERGED = 1, /* an iteration improved by less than tolerance */
+  SV_KMEANS_MAX_ITERS = 2,
+  SV_KMEANS_STALLED = 3,   /* three iterations together improved by < stall */
+};
+
+/* Lloyd's k-means as a state that the caller steps, so that it can report,
+ * yield or stop between steps. The caller fills the first block. */
+struct sv_kmeans {
+  uint32_t n, dim, k;   /* n >= k >= 1 */
+  uint32_t max_iters;   /* >= 1 */
+  float tolerance;      /* >= 0: relative improvement of the objective */
+  float stall;          /* >= 0; 0 switches the rule off */
+  uint64_t seed;
+  /* state */
+  uint64_t random;
+  uint32_t iteration;   /* finished iterations */
+  uint32_t next_row;
+  uint32_t repaired;    /* empty lists refilled, in all */
+  uint32_t stop;        /* enum sv_kmeans_stop */
+  double objective;     /* mean squared distance in the last full pass */
+  double sum;           /* of the pass under way */
+  double history[3];
+};
+
+/* sv_kmeans_scratch_size returns the bytes of scratch for (dim, k):
+ * the packed centroids, their half norms, f64 sums and counts, and the lists
+ * and scores of one tile of rows. */
+size_t sv_kmeans_scratch_size(uint32_t dim, uint32_t k);
+
+/* sv_kmeans_start clears the state and, unless warm, writes k distinct rows
+ * chosen by the seed to centroids (Forgy); warm keeps the centroids given.
+ * scratch must be as large as sv_kmeans_scratch_size says, 16-aligned. */
+int32_t sv_kmeans_start(struct sv_kmeans *state, const float *rows,
+                        int32_t warm, float *centroids, void *scratch);
+
+/* sv_kmeans_step assigns at most max_rows further rows; when that ends a
+ * pass it moves the centroids to the means of their rows, refills each empty
+ * list by splitting a large one, and applies the stop rules. Returns 1 while
+ * there is more to do, 0 when state->stop is set. Deterministic: the same
+ * rows, seed and parameters give the same centroids whatever max_rows is. */
+int32_t sv_kmeans_step(struct sv_kmeans *state, const float *rows,
+                       uint32_t max_rows, float *centroids, void *scratch);
+
+/* sv_sample writes m distinct numbers below n to picks, ascending, chosen
+ * uniformly by the seed (selection sampling; Knuth, TAOCP 3.4.2 S). */
+int32_t sv_sample(uint32_t n, uint32_t m, uint64_t seed, uint32_t *picks);
+
+/* ---- lists.c ----------------------------------------------------------- */
+
+/* A run of rows of one list in memory. vectors is NULL when it is not
+ * resident. norms has |x| per row (NULL for squared L2). Rows are numbered
+ * first_row, first_row + 1, ... across the whole index. */
+struct sv_block {
+  const float *vectors;
+  const float *norms;
+  uint32_t n_rows;
+  uint32_t first_row;
+};
+
+/* sv_rank_lists orders all k lists by squared distance of the routed query
+ * to their centroids, nearest first: order[k] and distances[k], the latter
+ * in that order. scratch holds sv_rank_scratch_size(k) bytes. */
+size_t sv_rank_scratch_size(uint32_t k);
+int32_t sv_rank_lists(const float *routed, uint32_t dim, const float *packed,
+                      const float *half_norms, uint32_t k, uint32_t *order,
+                      float *distances, void *scratch);
+
+/* One query under way. The caller fills the first part and may look at the
+ * rest; n_probes = n_lists with stop_ratio = infinity is exhaustive. */
+struct sv_scan {
+  const float *query;         /* dim floats, the row as given */
+  const struct sv_block *blocks;
+  const uint32_t *list_starts; /* n_lists + 2: blocks of group g are
+                                  [list_starts[g], list_starts[g+1]); group
+                                  0 .. n_lists-1 are the lists, group n_lists
+                                  the rows in no list, scanned first */
+  const uint32_t *order;      /* n_lists, from sv_rank_lists */
+  const float *order_distances;
+  const uint8_t *live;        /* bit per row number, 1 = may be returned;
+                                  NULL: all */
+  struct sv_topk top;
+  double query_norm;          /* |query| */
+  double scale, offset;       /* from sv_route_query */
+  float stop_ratio;           /* see sv_scan_run */
+  int32_t metric;
+  uint32_t dim, n_lists;
+  uint32_t n_probes;          /* lists to visit at most */
+  uint32_t min_probes;        /* lists to visit before stop_ratio counts */
+  /* state */
+  uint32_t position;          /* groups finished: 0, then 1 + lists */
+  uint32_t block;             /* next block of the group under way */
+  uint32_t rows_scanned;      /* live rows whose distance was looked at */
+  uint32_t missing;           /* block that is not resident */
+};
+
+/* sv_scan_run visits the rows in no list, then the lists in order, and keeps
+ * the k nearest live rows. It returns 1 and sets scan->missing when it comes
+ * to a block that is not resident: make it resident and call again. It
+ * returns 0 when done: n_probes lists visited, or, with k found, the next
+ * list j fails (D_j - D_0) <= stop_ratio * r^2, D being squared distances of
+ * the routed query to centroids and r^2 the k-th distance found so far, in
+ * routed space. Results are exact over the rows visited: a row is dropped on
+ * its f32 distance only when the bound of the rounding error allows it, and
+ * kept by its f64 distance. The caller sorts with sv_topk_sort. */
+int32_t sv_scan_run(struct sv_scan *scan);
+
+/* sv_neighbors looks for the k nearest rows of every query among n routed
+ * rows, brute force on the packed kernel, to measure recall while training.
+ * packed/half_norms hold n_queries routed queries. lists[n] is the list of
+ * each row; skip[q] the row number (first_row + i) that is query q itself, or
+ * SV_NO_ROW. best_distances / best_lists hold k entries per query, ascending,
+ * and are carried from call to call: begin with +infinity and SV_NO_ROW.
+ * scores is scratch of n_queries rounded up to SV_PACK_LANES floats * 4. */
+int32_t sv_neighbors(const float *rows, const uint32_t *lists, uint32_t n,
+                     uint32_t first_row, uint32_t dim, const float *packed,
+                     const float *half_norms, uint32_t n_queries,
+                     const uint32_t *skip, uint32_t k, float *best_distances,
+                     uint32_t *best_lists, float *scores);
+
+/* ---- segment.c --------------------------------------------------------- */
+
+/* sv_order_by_list sorts row numbers by list, stable (counting sort):
+ * order[n], and starts[n_lists + 1]. MALFORMED when a list is >= n_lists. */
+int32_t sv_order_by_list(const uint32_t *lists, uint32_t n, uint32_t n_lists,
+                         uint32_t *order, uint32_t *starts);
+
+/* sv_rows_gather copies rows of row_bytes each: out[i] = rows[picks[i]].
+ * ARGUMENT when a pick is >= n_rows. */
+int32_t sv_rows_gather(const uint8_t *rows, uint32_t n_rows,
+                       uint32_t row_bytes, const uint32_t *picks, uint32_t n,
+                       uint8_t *out);
+
+/* A blob section is n + 1 u32 offsets (from the first byte after them), then
+ * the bytes. sv_blobs_check verifies that offsets begin at 0, never fall and
+ * end at the section's end. Safe for untrusted bytes. */
+int32_t sv_blobs_check(const uint8_t *section, size_t length, uint32_t n);
+
+/* sv_blobs_gather_size returns the bytes sv_blobs_gather will write, as f64
+ * because it may pass 2^31; negative for an error. Sections must have passed
+ * sv_blobs_check. */
+double sv_blobs_gather_size(const uint8_t *section, uint32_t n_rows,
+                            const uint32_t *picks, uint32_t n);
+/* sv_blobs_gather writes a blob section of the rows picked, in that order. */
+int32_t sv_blobs_gather(const uint8_t *section, uint32_t n_rows,
+                        const uint32_t *picks, uint32_t n, uint8_t *out,
+                        size_t capacity);
+
+/* sv_blobs_concat_size, sv_blobs_concat: one blob section out of several,
+ * sections one after another in memory, lengths[n_sections] bytes each with
+ * n_rows[n_sections] rows. */
+double sv_blobs_concat_size(const uint32_t *lengths, const uint32_t *n_rows,
+                            uint32_t n_sections);
+int32_t sv_blobs_concat(const uint8_t *sections, const uint32_t *lengths,
+                        const uint32_t *n_rows, uint32_t n_sections,
+                        uint8_t *out, size_t capacity);
+
+/* An id table is n entries of 12 bytes, u64 hash | u32 row, ascending by
+ * (hash, row). sv_ids_sort builds it from the hashes of rows 0 .. n-1;
+ * scratch holds 12 n bytes. */
+int32_t sv_ids_sort(const uint64_t *hashes, uint32_t n, uint8_t *table,
+                    uint8_t *scratch);
+/* sv_ids_check verifies order and rows < n. Safe for untrusted bytes. */
+int32_t sv_ids_check(const uint8_t *table, size_t length, uint32_t n);
+/* sv_ids_find writes, for each of m hashes, the index of the first table
+ * entry with that hash, or SV_NO_ROW; returns how many were found. */
+int32_t sv_ids_find(const uint8_t *table, uint32_t n, const uint64_t *hashes,
+                    uint32_t m, uint32_t *entries);
+
+/* ---- seal.c ------------------------------------------------------------ */
+
+/* sv_hash: BLAKE2b-256. */
+int32_t sv_hash(const uint8_t *bytes, size_t length, uint8_t out[32]);
+
+/* sv_derive: keyed BLAKE2b of context; 16 <= out_length <= 64. */
+int32_t sv_derive(const uint8_t key[32], const uint8_t *context,
+                  size_t context_length, uint8_t *out, size_t out_length);
+
+/* sv_seal writes nonce | ciphertext | tag (length + 40 bytes) with
+ * XChaCha20-Poly1305-IETF. out may not overlap plain. */
+int32_t sv_seal(const uint8_t key[32], const uint8_t nonce[24],
+                const uint8_t *aad, size_t aad_length, const uint8_t *plain,
+                size_t length, uint8_t *out);
+
+/* sv_open reverses sv_seal; length is that of the sealed bytes, out gets
+ * length - 40. AUTH_FAILED leaves out zeroed. Safe for untrusted bytes. */
+int32_t sv_open(const uint8_t key[32], const uint8_t *aad, size_t aad_length,
+                const uint8_t *sealed, size_t length, uint8_t *out);
+
+/* sv_chunk_count returns how many chunks a section of that many bytes takes
+ * (0 for 0). sv_sealed_size returns its sealed bytes. */
+uint32_t sv_chunk_count(size_t plain_length);
+size_t sv_sealed_size(size_t plain_length);
+
+/* sv_seal_chunks seals one whole section, chunk after chunk. Additional data
+ * of each chunk is aad (at most SV_AAD_MAX - 16 bytes) followed by
+ * section u32 | chunk u32 | n_chunks u32 | plain length of the chunk u32.
+ * nonces holds n_chunks * 24 random bytes. hashes receives BLAKE2b-256 of
+ * each sealed chunk. */
+int32_t sv_seal_chunks(const uint8_t key[32], const uint8_t *aad,
+                       size_t aad_length, uint32_t section,
+                       const uint8_t *nonces, const uint8_t *plain,
+                       size_t length, uint8_t *out, uint8_t *hashes);
+
+/* sv_open_chunks opens chunks first_chunk .. first_chunk + n - 1 of a section
+ * whose whole plain length is section_length, from sealed (length bytes,
+ * exactly those chunks), first comparing each with its hash (hashes points at
+ * the hash of first_chunk). Writes the plain bytes one after another and
+ * returns 0; AUTH_FAILED zeroes all of out. Safe for untrusted bytes. */
+int32_t sv_open_chunks(const uint8_t key[32], const uint8_t *aad,
+                       size_t aad_length, uint32_t section,
+                       size_t section_length, uint32_t first_chunk,
+                       uint32_t n, const uint8_t *sealed, size_t length,
+                       const uint8_t *hashes, uint8_t *out);
+
+/* sv_id_hashes writes SipHash-2-4 (64 bits) of each of n ids in a blob
+ * section that passed sv_blobs_check. */
+int32_t sv_id_hashes(const uint8_t key[16], const uint8_t *section,
+                     uint32_t n, uint64_t *hashes);
+
+/* sv_sign_public writes the Ed25519 public key of a seed; sv_sign the
+ * detached signature; sv_verify returns 0 or AUTH_FAILED. sv_verify is safe
+ * for untrusted bytes. */
+int32_t sv_sign_public(const uint8_t seed[32], uint8_t public_key[32]);
+int32_t sv_sign(const uint8_t seed[32], const uint8_t *message,
+                size_t length, uint8_t signature[64]);
+int32_t sv_verify(const uint8_t public_key[32], const uint8_t *message,
+                  size_t length, const uint8_t signature[64]);
+
+/* sv_equal returns 1 when two buffers are equal, 0 when not, in time that
+ * depends on length only. */
+int32_t sv_equal(const uint8_t *x, const uint8_t *y, size_t length);
+
+/* sv_wipe zeroes memory in a way no compiler drops. */
+void sv_wipe(void *memory, size_t length);
+
+#endif

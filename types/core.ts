@@ -1,0 +1,99 @@
+/** The exports of sealvec.wasm, in the order of c/sv.h. Pointers and sizes are numbers. */
+export interface CoreExports {
+  readonly memory: WebAssembly.Memory;
+  _initialize?(): void;
+
+  sv_alloc(size: number): number;
+  sv_free(memory: number): void;
+
+  sv_distance(metric: number, x: number, y: number, dim: number): number;
+  sv_check_rows(metric: number, rows: number, n: number, dim: number, row: number): number;
+  sv_norms(rows: number, n: number, dim: number, norms: number): number;
+  sv_route_rows(
+    metric: number, rows: number, n: number, dim: number, maxNorm: number, routed: number,
+  ): number;
+  sv_route_query(
+    metric: number, query: number, dim: number, maxNorm: number, routed: number,
+    scale: number, offset: number,
+  ): number;
+  sv_pack_size(k: number, dim: number): number;
+  sv_pack(rows: number, k: number, dim: number, packed: number, halfNorms: number): number;
+  sv_assign(
+    rows: number, n: number, dim: number, packed: number, halfNorms: number, k: number,
+    lists: number, scores: number,
+  ): number;
+
+  sv_f16_encode(values: number, n: number, halves: number): number;
+  sv_f16_decode(halves: number, n: number, values: number): number;
+
+  sv_topk_sort(top: number): void;
+
+  sv_kmeans_scratch_size(dim: number, k: number): number;
+  sv_kmeans_start(
+    state: number, rows: number, warm: number, centroids: number, scratch: number,
+  ): number;
+  sv_kmeans_step(
+    state: number, rows: number, maxRows: number, centroids: number, scratch: number,
+  ): number;
+  sv_sample(n: number, m: number, seed: bigint, picks: number): number;
+
+  sv_rank_scratch_size(k: number): number;
+  sv_rank_lists(
+    routed: number, dim: number, packed: number, halfNorms: number, k: number,
+    order: number, distances: number, scratch: number,
+  ): number;
+  sv_scan_run(scan: number): number;
+  sv_neighbors(
+    rows: number, lists: number, n: number, firstRow: number, dim: number, packed: number,
+    halfNorms: number, nQueries: number, skip: number, k: number, bestDistances: number,
+    bestLists: number, scores: number,
+  ): number;
+
+  sv_order_by_list(
+    lists: number, n: number, nLists: number, order: number, starts: number,
+  ): number;
+  sv_rows_gather(
+    rows: number, nRows: number, rowBytes: number, picks: number, n: number, out: number,
+  ): number;
+  sv_blobs_check(section: number, length: number, n: number): number;
+  sv_blobs_gather_size(section: number, nRows: number, picks: number, n: number): number;
+  sv_blobs_gather(
+    section: number, nRows: number, picks: number, n: number, out: number, capacity: number,
+  ): number;
+  sv_blobs_concat_size(lengths: number, nRows: number, nSections: number): number;
+  sv_blobs_concat(
+    sections: number, lengths: number, nRows: number, nSections: number, out: number,
+    capacity: number,
+  ): number;
+  sv_ids_sort(hashes: number, n: number, table: number, scratch: number): number;
+  sv_ids_check(table: number, length: number, n: number): number;
+  sv_ids_find(table: number, n: number, hashes: number, m: number, entries: number): number;
+
+  sv_hash(bytes: number, length: number, out: number): number;
+  sv_derive(
+    key: number, context: number, contextLength: number, out: number, outLength: number,
+  ): number;
+  sv_seal(
+    key: number, nonce: number, aad: number, aadLength: number, plain: number, length: number,
+    out: number,
+  ): number;
+  sv_open(
+    key: number, aad: number, aadLength: number, sealed: number, length: number, out: number,
+  ): number;
+  sv_chunk_count(plainLength: number): number;
+  sv_sealed_size(plainLength: number): number;
+  sv_seal_chunks(
+    key: number, aad: number, aadLength: number, section: number, nonces: number,
+    plain: number, length: number, out: number, hashes: number,
+  ): number;
+  sv_open_chunks(
+    key: number, aad: number, aadLength: number, section: number, sectionLength: number,
+    firstChunk: number, n: number, sealed: number, length: number, hashes: number, out: number,
+  ): number;
+  sv_id_hashes(key: number, section: number, n: number, hashes: number): number;
+  sv_sign_public(seed: number, publicKey: number): number;
+  sv_sign(seed: number, message: number, length: number, signature: number): number;
+  sv_verify(publicKey: number, message: number, length: number, signature: number): number;
+  sv_equal(x: number, y: number, length: number): number;
+  sv_wipe(memory: number, length: number): void;
+}
