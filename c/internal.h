@@ -33,4 +33,10 @@ static inline uint32_t round_up(uint32_t n, uint32_t unit) {
   return (n + unit - 1) / unit * unit;
 }
 
+/* sv_score_tile (assign.c) writes the scores of n <= 4 rows against eight
+ * packed centroids, scores[row * 8 + lane]. */
+void sv_score_tile(const float *rows, uint32_t n, uint32_t dim,
+                   const float *packed, const float *half_norms,
+                   float *scores);
+
 #endif

@@ -134,6 +134,8 @@ int32_t sv_route_query(int32_t metric, const float *query, uint32_t dim,
                        float max_norm, float *routed, double *scale,
                        double *offset);
 
+/* ---- assign.c ---------------------------------------------------------- */
+
 /* sv_pack_size returns the floats a packed matrix of k rows takes:
  * k rounded up to SV_PACK_LANES, times dim. */
 size_t sv_pack_size(uint32_t k, uint32_t dim);
@@ -282,7 +284,8 @@ struct sv_scan {
   uint32_t min_probes;        /* lists to visit before stop_ratio counts */
   /* state */
   uint32_t position;          /* groups finished: 0, then 1 + lists */
-  uint32_t block;             /* next block of the group under way */
+  uint32_t block;             /* blocks of the group under way finished;
+                                  all state begins at 0 */
   uint32_t rows_scanned;      /* live rows whose distance was looked at */
   uint32_t missing;           /* block that is not resident */
 };

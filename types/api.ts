@@ -2,6 +2,7 @@
  * The public types of SealVec: options, results, Storage and error codes.
  * No runtime code, no imports, no DOM library needed.
  */
+/// <reference lib="esnext.disposable" preserve="true" />
 
 /** Stable codes of every {@link SealvecErrorLike}. */
 export type ErrorCode =
@@ -87,15 +88,27 @@ export interface Logger {
   warn(message: string): void;
 }
 
+/** WebAssembly.Module, where the caller's libraries declare it; never elsewhere. */
+export type WasmModule = typeof globalThis extends {
+  WebAssembly: { Module: { prototype: infer Module } };
+}
+  ? Module
+  : never;
+
+/** The part of a URL that is used. */
+export interface UrlLike {
+  readonly href: string;
+}
+
 /** The compiled core, or where to find it. */
 export type WasmSource =
-  | WebAssembly.Module
+  | WasmModule
   | ArrayBuffer
   | Uint8Array
-  | URL
+  | UrlLike
   | string
   | ResponseLike
-  | Promise<WebAssembly.Module | ArrayBuffer | Uint8Array | ResponseLike>;
+  | Promise<WasmModule | ArrayBuffer | Uint8Array | ResponseLike>;
 
 /** The part of a fetch Response that is used. */
 export interface ResponseLike {

@@ -1,6 +1,6 @@
 /** The exports of sealvec.wasm, in the order of c/sv.h. Pointers and sizes are numbers. */
 export interface CoreExports {
-  readonly memory: WebAssembly.Memory;
+  readonly memory: { readonly buffer: ArrayBuffer };
   _initialize?(): void;
 
   sv_alloc(size: number): number;

@@ -1,0 +1,281 @@
+# SealVec. `make` builds everything; `make test` proves it.
+#
+#   make wasm           build/js/sealvec.wasm and build/portable.wasm
+#   make js             build/js/*.js (for the tests) and dist/ (what is shipped)
+#   make test           test-c test-js test-package
+#   make test-browser   in Chromium
+#   make fuzz           each fuzzer for seconds=60
+#   make bench demo size format clean
+#
+# config=release (default for wasm) | debug | sanitize (default for test-c)
+#
+# Needs make, git, Node 20 and npm; compilers come from c/toolchain.sh.
+
+# V=1 shows the commands.
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SECONDARY:
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+# $(call run,WHAT,COMMAND) runs a command under a short name.
+run = $(if $(V),$(2),@echo '  $(1)'; $(2))
+
+config ?=
+seconds ?= 60
+
+ifneq ($(filter-out release debug sanitize,$(config)),)
+  $(error config is release, debug or sanitize, not $(config))
+endif
+wasm_config := $(if $(filter debug,$(config)),debug,release)
+native_config := $(or $(config),sanitize)
+
+c_sources := $(wildcard c/*.c)
+c_headers := $(wildcard c/*.h)
+c_objects := $(notdir $(c_sources:.c=.o))
+js_sources := $(shell find js types -name '*.ts' | sort)
+
+# Everything but these needs compilers.
+ifneq ($(filter-out clean format,$(or $(MAKECMDGOALS),all)),)
+  include build/toolchain.mk
+endif
+
+.PHONY: all wasm js test test-c test-js test-package test-browser fuzz bench \
+  demo size format clean FORCE
+FORCE:
+
+all: wasm js
+	@$(EMCC) -v 2>&1 | grep -m 1 'clang version'
+	@node -e '$(report)'
+
+report = const bytes = fs.readFileSync("build/js/sealvec.wasm"); \
+  const gzip = zlib.gzipSync(bytes, { level: 9 }).length; \
+  const hash = crypto.createHash("sha256").update(bytes).digest("hex"); \
+  console.log(`sealvec.wasm: $${bytes.length} bytes, $${gzip} gzip, SHA-256 $${hash}`)
+
+# ---- toolchain ---------------------------------------------------------------
+
+build/toolchain.mk: FORCE
+	@c/toolchain.sh find
+
+# The archive is verified each time; what was unpacked is remade only when the
+# script changes.
+build/libsodium/ready: FORCE
+	@c/toolchain.sh sodium
+
+# ---- flags -------------------------------------------------------------------
+
+warnings := -Wall -Wextra -Wconversion -Wshadow -Werror
+# Contraction would let a*b+c round once on one machine and twice on another,
+# and results are defined to the bit.
+own_flags := -std=c11 $(warnings) -ffp-contract=off -fno-math-errno \
+  -isystem build/libsodium/src/libsodium/include
+
+# A failed assertion would want to print, which the module cannot.
+wasm_flags_release := -O3 -DNDEBUG
+wasm_flags_debug := -O1 -g2 -DNDEBUG
+wasm_flags := $(wasm_flags_$(wasm_config))
+simd_flags := -msimd128
+portable_flags :=
+# Added to the flags of libsodium's files in the SIMD build.
+sodium_simd_flags :=
+sodium_portable_flags :=
+
+# The stack comes first, so that overflowing it traps instead of overwriting
+# data. The heap ends at 4 GB; without MAXIMUM_MEMORY it would at 2.
+stack_bytes := 262144
+link_flags := --no-entry -sSTANDALONE_WASM -sALLOW_MEMORY_GROWTH=1 \
+  -sMAXIMUM_MEMORY=4GB -sINITIAL_MEMORY=1MB -sFILESYSTEM=0 \
+  -sTOTAL_STACK=$(stack_bytes) -sGLOBAL_BASE=$(stack_bytes) -Wl,--stack-first
+
+native_flags_release := -O2 -DNDEBUG
+native_flags_debug := -O0 -g
+native_flags_sanitize := -O1 -g -fsanitize=address,undefined \
+  -fno-sanitize-recover=all -fno-omit-frame-pointer
+native_flags := $(native_flags_$(native_config))
+native := build/native/$(native_config)
+
+# ---- wasm --------------------------------------------------------------------
+
+wasm: build/js/sealvec.wasm build/portable.wasm
+
+# The names that types/core.ts declares are the names that are exported.
+build/exports: types/core.ts
+	@mkdir -p build
+	@sed -nE 's/^  (sv_[a-z0-9_]+)\(.*/_\1/p' $< >$@
+
+# $(call wasm_rules,FLAVOUR,OUTPUT): objects in build/wasm/<config>/<flavour>.
+define wasm_rules
+$(1)_dir := build/wasm/$(wasm_config)/$(1)
+$(1)_objects := $$(addprefix $$($(1)_dir)/,$(c_objects))
+
+$$($(1)_dir)/%.o: c/%.c $(c_headers) build/libsodium/ready Makefile
+	@mkdir -p $$(@D)
+	$$(call run,emcc $$@,$$(EMCC) -c $$(wasm_flags) $$($(1)_flags) $$(own_flags) $$< -o $$@)
+
+$$($(1)_dir)/sodium/.ready: build/libsodium/ready c/toolchain.sh Makefile
+	@mkdir -p $$($(1)_dir)
+	$$(call run,emcc $$(@D),c/toolchain.sh compile $$(@D) $$(EMCC) $$(wasm_flags) $$($(1)_flags) \
+	  $$(sodium_$(1)_flags))
+	@touch $$@
+
+$(2): $$($(1)_objects) $$($(1)_dir)/sodium/.ready build/exports build/wasm/$(wasm_config).config
+	@mkdir -p $$(@D)
+	$$(call run,link $$@,$$(EMCC) $$(wasm_flags) $$($(1)_objects) $$($(1)_dir)/sodium/*.o \
+	  $$(link_flags) -sEXPORTED_FUNCTIONS=@build/exports -o $$@.new.wasm)
+	@node -e '$$(check_imports)' $$@.new.wasm
+	@mv $$@.new.wasm $$@
+endef
+
+# A function that nobody defines becomes an import; there may be no other than
+# this one, and above all no source of randomness.
+check_imports = const module = new WebAssembly.Module(fs.readFileSync(process.argv[1])); \
+  for (const { name } of WebAssembly.Module.imports(module)) \
+    if (name !== "emscripten_notify_memory_growth") throw new Error("imports " + name)
+
+$(eval $(call wasm_rules,simd,build/js/sealvec.wasm))
+$(eval $(call wasm_rules,portable,build/portable.wasm))
+
+# Another configuration links again.
+build/wasm/$(wasm_config).config:
+	@mkdir -p $(@D) && rm -f build/wasm/*.config && touch $@
+
+# ---- native tests and fuzzers --------------------------------------------------
+
+c_tests := $(patsubst tests/c/%.c,$(native)/%,$(wildcard tests/c/test_*.c))
+fuzzers := $(patsubst tests/c/%.c,$(native)/%,$(wildcard tests/c/fuzz_*.c))
+native_objects := $(addprefix $(native)/c/,$(c_objects)) $(native)/sodium/.ready
+
+$(native)/c/%.o: c/%.c $(c_headers) build/libsodium/ready Makefile
+	@mkdir -p $(@D)
+	$(call run,cc $@,$(CLANG) -c $(native_flags) $(own_flags) $< -o $@)
+
+$(native)/sodium/.ready: build/libsodium/ready c/toolchain.sh Makefile
+	@mkdir -p $(native)
+	$(call run,cc $(@D),c/toolchain.sh compile $(@D) $(CLANG) $(native_flags))
+	@touch $@
+
+$(native)/test_%: tests/c/test_%.c $(wildcard tests/c/*.h) $(native_objects)
+	$(call run,cc $@,$(CLANG) $(native_flags) $(own_flags) -Ic $< $(filter %.o,$^) \
+	  $(native)/sodium/*.o -lm -o $@)
+
+$(native)/fuzz_%: tests/c/fuzz_%.c $(wildcard tests/c/*.h) $(native_objects)
+	$(call run,cc $@,$(CLANG) $(native_flags) $(own_flags) -fsanitize=fuzzer -Ic $< \
+	  $(filter %.o,$^) $(native)/sodium/*.o -lm -o $@)
+
+test-c: $(c_tests)
+	@for program in $^; do echo "  run $$program"; $$program; done
+
+fuzz: $(fuzzers)
+	@for program in $^; do \
+	  corpus=build/corpus/$${program##*/}; mkdir -p $$corpus; \
+	  $$program -max_total_time=$(seconds) $$corpus; \
+	done
+
+# ---- JavaScript --------------------------------------------------------------
+
+bin := node_modules/.bin
+esbuild := $(bin)/esbuild --log-level=warning --target=es2022
+
+js: build/.checked build/js/.ready dist/.ready dist/types/.ready
+
+node_modules/.ready: package.json package-lock.json
+	$(call run,npm ci,npm ci --no-audit --no-fund --loglevel=error)
+	@touch $@
+
+build/.checked: node_modules/.ready tsconfig.json $(js_sources)
+	$(call run,tsc --noEmit,$(bin)/tsc -p tsconfig.json --noEmit)
+	@mkdir -p build && touch $@
+
+# File by file, in the layout of js/, for the tests.
+build/js/.ready: node_modules/.ready Makefile $(js_sources)
+	@mkdir -p build/js
+	$(call run,esbuild build/js,$(esbuild) $(filter js/%,$(js_sources)) --outbase=js \
+	  --outdir=build/js --format=esm)
+	@touch $@
+
+# The same files with the browser's platform in place of Node's.
+build/browser/.ready: build/js/.ready
+	@rm -rf build/browser && cp -r build/js build/browser
+	@mv build/browser/platform-browser.js build/browser/platform.js
+	@touch $@
+
+bundle := $(esbuild) --bundle --minify --legal-comments=none '--external:node:*'
+# CommonJS has no import.meta.url.
+file_url := require("node:url").pathToFileURL(__filename).href
+
+dist/.ready: build/js/.ready build/browser/.ready build/js/sealvec.wasm Makefile
+	@mkdir -p dist
+	$(call run,esbuild dist/sealvec.js,$(bundle) build/js/index.js --format=esm \
+	  --platform=node --outfile=dist/sealvec.js)
+	$(call run,esbuild dist/sealvec.cjs,$(bundle) build/js/index.js --format=cjs \
+	  --platform=node --outfile=dist/sealvec.cjs --define:import.meta.url=sealvec_file_url \
+	  '--banner:js="use strict";const sealvec_file_url=$(file_url);')
+	$(call run,esbuild dist/browser.js,$(bundle) build/browser/index.js --format=esm \
+	  --platform=browser --outfile=dist/browser.js)
+	$(call run,esbuild dist/training-worker.js,$(bundle) build/js/training-worker.js --format=esm \
+	  --platform=neutral --outfile=dist/training-worker.js)
+	$(call run,esbuild dist/storage-suite.js,$(bundle) build/js/storage/suite.js --format=esm \
+	  --platform=neutral --outfile=dist/storage-suite.js)
+	@cp build/js/sealvec.wasm dist/sealvec.wasm
+	@for name in idb sift; do echo "$$name"; echo; cat node_modules/$$name/*LICENSE*; echo; done \
+	  >dist/LICENSES.txt
+	@{ echo libsodium; echo; cat build/libsodium/LICENSE; } >>dist/LICENSES.txt
+	@touch $@
+
+# Declarations for import and for require: only those that the public ones
+# reach, and for require with their own imports renamed.
+define declarations
+const path = require("node:path"), root = "dist/types/", seen = new Set(); \
+const all = fs.readdirSync(root, { recursive: true }).filter((name) => name.endsWith(".d.ts")); \
+const specifier = /(["\x27])(\.\.?\/[^"\x27]*)\.js\1/g; \
+const visit = (name) => { \
+  if (seen.has(name)) return; \
+  seen.add(name); \
+  const text = fs.readFileSync(root + name, "utf8"); \
+  for (const [, , to] of text.matchAll(specifier)) \
+    visit(path.posix.join(path.posix.dirname(name), to + ".d.ts")); \
+  fs.writeFileSync(root + name.replace(/ts$$/, "cts"), text.replace(specifier, "$$1$$2.cjs$$1")); \
+}; \
+visit("js/index.d.ts"); \
+visit("js/storage/suite.d.ts"); \
+for (const name of all) if (!seen.has(name)) fs.rmSync(root + name)
+endef
+
+dist/types/.ready: node_modules/.ready tsconfig.json Makefile $(js_sources)
+	@rm -rf dist/types
+	$(call run,tsc dist/types,$(bin)/tsc -p tsconfig.json --declaration --emitDeclarationOnly \
+	  --rootDir . --outDir dist/types)
+	@node -e '$(declarations)'
+	@touch $@
+
+test: test-c test-js test-package
+
+test-js: wasm js
+	node --test --test-concurrency=2 tests/node/*.test.js
+
+test-package: wasm js
+	node --test tests/package/*.test.js
+
+test-browser: wasm js
+	@if compgen -G 'tests/browser/*.test.js' >/dev/null; then \
+	  NODE_OPTIONS=--experimental-vm-modules $(bin)/jest --rootDir tests/browser; \
+	else echo 'no browser tests'; fi
+
+bench: wasm js
+	node tests/bench/bench.js
+
+demo: wasm js
+	node examples/demo.js
+
+size: wasm js
+	node tests/bench/size.js
+
+format:
+	clang-format --style=Google -i c/*.c c/*.h tests/c/*.c
+
+# Downloads are kept: they are verified by hash whenever they are used.
+clean:
+	rm -rf dist build/apt build/browser build/js build/libsodium build/llvm-19-bin build/native \
+	  build/toolchain.mk build/wasm build/portable.wasm build/exports build/.checked

@@ -1,0 +1,40 @@
+/*
+ * error.c: names of error codes, and the only allocator.
+ *
+ * 1. Names come from SV_ERROR_LIST, so a code without a name cannot exist.
+ * 2. Everything that is allocated goes through sv_alloc, so that alignment
+ *    for v128 loads is settled once and tests can count and fail it.
+ */
+#define SV_ALLOCATOR 1
+#define _POSIX_C_SOURCE 200112L
+#include <stdlib.h>
+
+#include "internal.h"
+
+#define ALIGNMENT 16u
+
+const char *sv_error_name(int32_t code) {
+  if (code >= 0) return "OK";
+  switch (code) {
+#define CASE(name, value, meaning) \
+  case value:                      \
+    return #name;
+    SV_ERROR_LIST(CASE)
+#undef CASE
+    default:
+      return "UNKNOWN";
+  }
+}
+
+void *sv_alloc(size_t size) {
+  void *memory = NULL;
+  /* The allocator adds its own header: a size that only just fits would wrap
+   * around there. */
+  if (size > SIZE_MAX - 4096u) return NULL;
+  /* Nothing at all still gets an address, so that NULL always means failure. */
+  if (size == 0) size = 1;
+  if (posix_memalign(&memory, ALIGNMENT, size) != 0) return NULL;
+  return memory;
+}
+
+void sv_free(void *memory) { free(memory); }

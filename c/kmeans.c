@@ -1,0 +1,267 @@
+/*
+ * kmeans.c: Lloyd's k-means as a state that the caller steps.
+ *
+ * S. Lloyd, "Least squares quantization in PCM", 1982; start from k rows of
+ * the sample (Forgy 1965); empty lists refilled by splitting a large one, as
+ * in FAISS (Clustering.cpp). Random numbers: splitmix64 (Steele, Lea, Flood
+ * 2014), whose state is one u64.
+ *
+ * Decisions:
+ *  1. Sums are f64 and every one of them, the objective too, is taken in row
+ *     order, so that the result does not depend on how the caller steps.
+ *  2. The objective is the sum of sv_squared_l2, not |x|^2 - 2 score, whose
+ *     cancellation drowns the differences that the stop rules look at when
+ *     data lie far from the origin. It costs 1/k of a pass.
+ *  3. A donor is drawn with probability (size - 1) / total, so a list of one
+ *     row never gives. The draw walks the totals of GROUPS groups of lists,
+ *     then one group: k empty lists cost O(k sqrt k) and not O(k^2).
+ *  4. A split moves both halves by 1/1024, up and down on alternating
+ *     components, so that neither keeps all rows.
+ *  5. A pass with objective 0 splits nothing: all rows lie on centroids
+ *     already, and only duplicates could be parted.
+ *  6. Forgy, not k-means++: at 64 to 256 rows a list both end within a
+ *     percent of each other, and k-means++ costs a pass per centroid.
+ */
+#include "sv.h"
+#include "internal.h"
+
+#include <string.h>
+
+#define TILE 256u   /* rows assigned at a time */
+#define GROUPS TILE /* their totals live where lists of a tile live */
+#define SPLIT (1.0f / 1024)
+
+/* Where things are in the scratch the caller gave. */
+struct layout {
+  double *sums;      /* k * dim */
+  float *packed;     /* sv_pack_size(k, dim) */
+  float *half_norms; /* k rounded up */
+  uint32_t *counts;  /* k */
+  uint32_t *lists;   /* TILE */
+  float *scores;     /* TILE */
+};
+
+/* next_random is splitmix64. */
+static uint64_t next_random(uint64_t *state) {
+  uint64_t z = (*state += 0x9e3779b97f4a7c15u);
+  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+  return z ^ z >> 31;
+}
+
+/* random_below is uniform up to 2^-32; n >= 1. */
+static uint32_t random_below(uint64_t *state, uint32_t n) {
+  return (uint32_t)((next_random(state) >> 32) * n >> 32);
+}
+
+static uint64_t pad16(uint64_t bytes) { return (bytes + 15) / 16 * 16; }
+
+size_t sv_kmeans_scratch_size(uint32_t dim, uint32_t k) {
+  const uint64_t wide = ((uint64_t)k + SV_PACK_LANES - 1) / SV_PACK_LANES *
+                        SV_PACK_LANES;
+  const uint64_t bytes =
+      pad16((uint64_t)k * dim * sizeof(double)) +
+      (wide * dim + wide) * sizeof(float) +
+      pad16((uint64_t)k * sizeof(uint32_t)) + TILE * 8;
+  if (k > SV_MAX_LISTS || dim > SV_MAX_DIM + 1 || bytes > SIZE_MAX) return 0;
+  return (size_t)bytes;
+}
+
+static struct layout lay_out(const struct sv_kmeans *state, void *scratch) {
+  const size_t k = state->k, dim = state->dim;
+  uint8_t *p = scratch;
+  struct layout at;
+  at.sums = (double *)(void *)p;
+  p += pad16(k * dim * sizeof(double));
+  at.packed = (float *)(void *)p;
+  at.half_norms = at.packed + sv_pack_size(state->k, state->dim);
+  at.counts =
+      (uint32_t *)(void *)(at.half_norms + round_up(state->k, SV_PACK_LANES));
+  p = (uint8_t *)at.counts + pad16(k * sizeof(uint32_t));
+  at.lists = (uint32_t *)(void *)p;
+  at.scores = (float *)(void *)(at.lists + TILE);
+  return at;
+}
+
+int32_t sv_sample(uint32_t n, uint32_t m, uint64_t seed, uint32_t *picks) {
+  if (m > n) return SV_ERROR_ARGUMENT;
+  uint64_t random = seed;
+  for (uint32_t i = 0, picked = 0; picked < m; i++)
+    if (random_below(&random, n - i) < m - picked) picks[picked++] = i;
+  return 0;
+}
+
+/* pick_rows is sv_sample that copies rows instead of naming them. */
+static void pick_rows(const struct sv_kmeans *state, const float *rows,
+                      float *centroids) {
+  const size_t row_bytes = state->dim * sizeof *rows;
+  uint64_t random = state->seed;
+  for (uint32_t i = 0, picked = 0; picked < state->k; i++) {
+    if (random_below(&random, state->n - i) >= state->k - picked) continue;
+    memcpy(centroids + (size_t)picked * state->dim,
+           rows + (size_t)i * state->dim, row_bytes);
+    picked++;
+  }
+}
+
+int32_t sv_kmeans_start(struct sv_kmeans *state, const float *rows,
+                        int32_t warm, float *centroids, void *scratch) {
+  const int valid = state->k >= 1 && state->n >= state->k &&
+                    state->k <= SV_MAX_LISTS && state->dim >= 1 &&
+                    state->dim <= SV_MAX_DIM + 1 && state->max_iters >= 1 &&
+                    state->tolerance >= 0 && state->stall >= 0;
+  if (!valid) return SV_ERROR_ARGUMENT;
+  state->random = ~state->seed; /* splits draw from another stream */
+  state->iteration = 0;
+  state->next_row = 0;
+  state->repaired = 0;
+  state->stop = SV_KMEANS_RUNNING;
+  state->objective = 0;
+  state->sum = 0;
+  memset(state->history, 0, sizeof state->history);
+  if (!warm) pick_rows(state, rows, centroids);
+  const struct layout at = lay_out(state, scratch);
+  return sv_pack(centroids, state->k, state->dim, at.packed, at.half_norms);
+}
+
+/* add_row adds x to the sum of its list. */
+static void add_row(const float *x, uint32_t dim, double *sum) {
+  uint32_t t = 0;
+#if SV_SIMD
+  for (; t + 2 <= dim; t += 2)
+    wasm_v128_store(
+        sum + t,
+        wasm_f64x2_add(wasm_v128_load(sum + t),
+                       wasm_f64x2_promote_low_f32x4(
+                           wasm_v128_load64_zero(x + t))));
+#endif
+  for (; t < dim; t++) sum[t] += (double)x[t];
+}
+
+static void add_tile(struct sv_kmeans *state, const struct layout *at,
+                     const float *rows, uint32_t m, const float *centroids) {
+  const uint32_t dim = state->dim;
+  for (uint32_t i = 0; i < m; i++) {
+    const float *x = rows + (size_t)i * dim;
+    const size_t list = at->lists[i];
+    state->sum += (double)sv_squared_l2(x, centroids + list * dim, dim);
+    at->counts[list]++;
+    add_row(x, dim, at->sums + list * dim);
+  }
+}
+
+static void move_centroids(const struct sv_kmeans *state,
+                           const struct layout *at, float *centroids) {
+  for (size_t j = 0; j < state->k; j++) {
+    if (at->counts[j] == 0) continue;
+    const double count = (double)at->counts[j];
+    for (size_t t = j * state->dim; t < (j + 1) * state->dim; t++)
+      centroids[t] = (float)(at->sums[t] / count);
+  }
+}
+
+static uint32_t spare(uint32_t count) { return count > 0 ? count - 1 : 0; }
+
+/* draw_donor finds the list that holds the pick-th row to spare. totals[g]
+ * is what lists [g * width, (g + 1) * width) have to spare. */
+static uint32_t draw_donor(const uint32_t *counts, const uint32_t *totals,
+                           uint32_t width, uint32_t pick) {
+  uint32_t group = 0;
+  while (pick >= totals[group]) pick -= totals[group++];
+  uint32_t list = group * width;
+  while (pick >= spare(counts[list])) pick -= spare(counts[list++]);
+  return list;
+}
+
+static void split(float *from, float *to, uint32_t dim) {
+  for (uint32_t t = 0; t < dim; t++) {
+    const float up = from[t] * (1 + SPLIT), down = from[t] * (1 - SPLIT);
+    to[t] = t % 2 ? down : up;
+    from[t] = t % 2 ? up : down;
+  }
+}
+
+/* refill gives every empty list half of another. There is always a row to
+ * spare: n >= k, so with e lists empty at least e rows are second or later
+ * in theirs. */
+static void refill(struct sv_kmeans *state, const struct layout *at,
+                   float *centroids) {
+  const uint32_t k = state->k, dim = state->dim;
+  const uint32_t width = (k + GROUPS - 1) / GROUPS;
+  uint32_t *counts = at->counts, *totals = at->lists, total = 0;
+  memset(totals, 0, GROUPS * sizeof *totals);
+  for (uint32_t j = 0; j < k; j++) {
+    totals[j / width] += spare(counts[j]);
+    total += spare(counts[j]);
+  }
+  for (uint32_t j = 0; j < k; j++) {
+    if (counts[j] > 0) continue;
+    const uint32_t pick = random_below(&state->random, total--);
+    const uint32_t donor = draw_donor(counts, totals, width, pick);
+    totals[donor / width] -= spare(counts[donor]);
+    counts[j] = counts[donor] / 2;
+    counts[donor] -= counts[j];
+    totals[j / width] += spare(counts[j]);
+    totals[donor / width] += spare(counts[donor]);
+    split(centroids + (size_t)donor * dim, centroids + (size_t)j * dim, dim);
+    state->repaired++;
+  }
+}
+
+/* stop_rule judges the pass that just ended; history[i % 3] holds the
+ * objective of pass i. */
+static uint32_t stop_rule(const struct sv_kmeans *state) {
+  const uint32_t i = state->iteration;
+  const double now = state->objective;
+  if (now == 0) return SV_KMEANS_CONVERGED;
+  if (i >= 2) {
+    const double before = state->history[(i - 1) % 3];
+    if (before - now <= (double)state->tolerance * before)
+      return SV_KMEANS_CONVERGED;
+  }
+  if (i >= 4) {
+    const double before = state->history[i % 3];
+    if (before - now < (double)state->stall * before)
+      return SV_KMEANS_STALLED;
+  }
+  return i >= state->max_iters ? SV_KMEANS_MAX_ITERS : SV_KMEANS_RUNNING;
+}
+
+static void finish_pass(struct sv_kmeans *state, const struct layout *at,
+                        float *centroids) {
+  state->objective = state->sum / (double)state->n;
+  state->next_row = 0;
+  state->iteration++;
+  move_centroids(state, at, centroids);
+  if (state->objective != 0) refill(state, at, centroids);
+  sv_pack(centroids, state->k, state->dim, at->packed, at->half_norms);
+  state->stop = stop_rule(state);
+  state->history[state->iteration % 3] = state->objective;
+}
+
+int32_t sv_kmeans_step(struct sv_kmeans *state, const float *rows,
+                       uint32_t max_rows, float *centroids, void *scratch) {
+  if (state->stop != SV_KMEANS_RUNNING) return 0;
+  if (max_rows == 0) return SV_ERROR_ARGUMENT;
+  const struct layout at = lay_out(state, scratch);
+  const size_t dim = state->dim;
+  if (state->next_row == 0) {
+    memset(at.sums, 0, state->k * dim * sizeof *at.sums);
+    memset(at.counts, 0, state->k * sizeof *at.counts);
+    state->sum = 0;
+  }
+  while (max_rows > 0 && state->next_row < state->n) {
+    const uint32_t left = state->n - state->next_row;
+    uint32_t m = left < max_rows ? left : max_rows;
+    if (m > TILE) m = TILE;
+    const float *tile = rows + state->next_row * dim;
+    sv_assign(tile, m, state->dim, at.packed, at.half_norms, state->k,
+              at.lists, at.scores);
+    add_tile(state, &at, tile, m, centroids);
+    state->next_row += m;
+    max_rows -= m;
+  }
+  if (state->next_row < state->n) return 1;
+  finish_pass(state, &at, centroids);
+  return state->stop == SV_KMEANS_RUNNING;
+}

@@ -1,0 +1,165 @@
+/**
+ * The only file that touches wasm memory: copy in, call, copy out. Views of
+ * the heap are made at each use and never kept, because any call may grow it.
+ */
+import type { CoreExports } from '../types/core.js';
+import { SealvecError } from './errors.js';
+import type { ErrorCode } from '../types/api.js';
+
+/** Codes of c/sv.h (SV_ERROR_LIST) that a caller can meet, and what they mean here. */
+const CODES: Record<number, [ErrorCode, string]> = {
+  [-1]: ['INVALID_ARGUMENT', 'an argument is out of its range'],
+  [-2]: ['CORRUPTED', 'authentication failed'],
+  [-3]: ['WRONG_KEY', 'the key does not belong to this index'],
+  [-4]: ['CORRUPTED', 'lengths or offsets contradict each other'],
+  [-5]: ['CORRUPTED', 'a length is larger than what holds it'],
+  [-6]: ['OUT_OF_MEMORY', 'wasm memory is exhausted'],
+  [-7]: ['INVALID_ARGUMENT', 'a component is not finite, or a norm is over 1e18'],
+  [-8]: ['INVALID_ARGUMENT', 'a zero vector has no direction under cosine'],
+  [-9]: ['INVALID_ARGUMENT', 'a component does not fit in half precision'],
+};
+
+type Plain = Uint8Array | Float32Array | Uint32Array | Float64Array;
+
+/** Memory taken piece by piece, and wiped and freed at once. */
+export class Arena {
+  readonly #core: Core;
+  readonly #taken: [number, number][] = [];
+
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  /** Uninitialised bytes, aligned to 16. */
+  take(size: number): number {
+    const pointer = this.#core.alloc(Math.max(size, 1));
+    this.#taken.push([pointer, size]);
+    return pointer;
+  }
+
+  /** A copy of data. */
+  put(data: Plain): number {
+    const pointer = this.take(data.byteLength);
+    this.#core.write(pointer, data);
+    return pointer;
+  }
+
+  free(): void {
+    for (const [pointer, size] of this.#taken.splice(0)) this.#core.release(pointer, size);
+  }
+}
+
+export class Core {
+  readonly exports: CoreExports;
+
+  private constructor(exports: CoreExports) {
+    this.exports = exports;
+  }
+
+  /** One instance of the compiled core, with a memory of its own. */
+  static async instantiate(module: WebAssembly.Module): Promise<Core> {
+    const env = { emscripten_notify_memory_growth: () => undefined };
+    const instance = await WebAssembly.instantiate(module, { env });
+    const exports = instance.exports as unknown as CoreExports;
+    exports._initialize?.();
+    return new Core(exports);
+  }
+
+  /** Size of the whole wasm memory in bytes; it never shrinks. */
+  get memoryBytes(): number {
+    return this.exports.memory.buffer.byteLength;
+  }
+
+  alloc(size: number): number {
+    const pointer = this.exports.sv_alloc(size) >>> 0;
+    if (pointer === 0) {
+      throw new SealvecError('OUT_OF_MEMORY', `no room for ${size} more bytes of wasm memory`);
+    }
+    return pointer;
+  }
+
+  /** Wipes and gives back memory of this size. */
+  release(pointer: number, size: number): void {
+    if (pointer === 0) return;
+    this.exports.sv_wipe(pointer, size);
+    this.exports.sv_free(pointer);
+  }
+
+  write(pointer: number, data: Plain): void {
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    new Uint8Array(this.exports.memory.buffer).set(bytes, pointer);
+  }
+
+  /** Copies out: into a new array, or into `out`. */
+  bytes(pointer: number, length: number, out = new Uint8Array(length)): Uint8Array {
+    out.set(new Uint8Array(this.exports.memory.buffer, pointer, length));
+    return out;
+  }
+
+  floats(pointer: number, length: number): Float32Array {
+    return new Float32Array(this.exports.memory.buffer, pointer, length).slice();
+  }
+
+  doubles(pointer: number, length: number): Float64Array {
+    return new Float64Array(this.exports.memory.buffer, pointer, length).slice();
+  }
+
+  words(pointer: number, length: number): Uint32Array {
+    return new Uint32Array(this.exports.memory.buffer, pointer, length).slice();
+  }
+
+  word(pointer: number): number {
+    return new DataView(this.exports.memory.buffer).getUint32(pointer, true);
+  }
+
+  setWord(pointer: number, value: number): void {
+    new DataView(this.exports.memory.buffer).setUint32(pointer, value, true);
+  }
+
+  float(pointer: number): number {
+    return new DataView(this.exports.memory.buffer).getFloat32(pointer, true);
+  }
+
+  setFloat(pointer: number, value: number): void {
+    new DataView(this.exports.memory.buffer).setFloat32(pointer, value, true);
+  }
+
+  double(pointer: number): number {
+    return new DataView(this.exports.memory.buffer).getFloat64(pointer, true);
+  }
+
+  setDouble(pointer: number, value: number): void {
+    new DataView(this.exports.memory.buffer).setFloat64(pointer, value, true);
+  }
+
+  fill(pointer: number, length: number, value: number): void {
+    new Uint8Array(this.exports.memory.buffer, pointer, length).fill(value);
+  }
+
+  /** Copies inside wasm memory; the ranges may overlap. */
+  move(to: number, from: number, length: number): void {
+    new Uint8Array(this.exports.memory.buffer).copyWithin(to, from, from + length);
+  }
+
+  /** Memory of one piece of work that may await; `free` wipes and gives it back. */
+  arena(): Arena {
+    return new Arena(this);
+  }
+
+  /** Runs fn with memory that is wiped and freed when it returns or throws. */
+  withScratch<T>(fn: (scratch: Arena) => T): T {
+    const arena = new Arena(this);
+    try {
+      return fn(arena);
+    } finally {
+      arena.free();
+    }
+  }
+
+  /** Turns a negative code into the error it stands for; `what` names the object or argument. */
+  check(code: number, what: string): number {
+    if (code >= 0) return code;
+    const [name, meaning] = CODES[code] ?? ['CORRUPTED', `core error ${code}`];
+    throw new SealvecError(name, `${what}: ${meaning}`);
+  }
+}

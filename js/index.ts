@@ -1,0 +1,8 @@
+/** SealVec: encrypted vector search, embedded. */
+export { Client } from './client.js';
+export type { EncryptedIndex } from './encrypted-index.js';
+export { SealvecError } from './errors.js';
+export { generateKey } from './generate-key.js';
+export { fileStorage } from './platform.js';
+export { memoryStorage } from './storage/memory.js';
+export type * from '../types/api.js';

@@ -1,0 +1,230 @@
+/**
+ * Key slots and the keyring they open. A slot table is one write-once object:
+ *
+ *   magic "SVKEYSLT" | version u16 | suite u16 | 0 u32 | index id 16 | number u32 | slots u32 | 0 * 24
+ *   per slot: kind u8 | permissions u8 | 0 u16 | sealed length u32 | user id 16 | salt 24 |
+ *             commitment 32 | sealed
+ *   Ed25519 signature by the admin key over all that precedes it
+ *
+ * The root slot is sealed under the index key and holds
+ *   admin seed 32 | writer seed 32 | epochs u32 | (epoch u32 | data key 32) per epoch
+ * A user slot (kind 2) is sealed under that user's key and holds the keyring and, for writers,
+ * the writer seed; the table has room for it and readers refuse kinds they do not know.
+ *
+ * History: version 1, 2026.
+ */
+import { ByteReader, ByteWriter, randomBytes, sameBytes } from './bytes.js';
+import type { Core } from './core.js';
+import {
+  COMMITMENT, deriveCommitted, deriveKey, equal, open, publicKey, SALT, seal, Secret, sign,
+  SIGNATURE, verify,
+} from './crypto.js';
+import { SealvecError } from './errors.js';
+
+const MAGIC = new TextEncoder().encode('SVKEYSLT');
+export const FORMAT_VERSION = 1;
+/** XChaCha20-Poly1305, BLAKE2b, Ed25519, SipHash-2-4. */
+export const SUITE = 1;
+const HEADER = 64;
+const SLOT_HEADER = 80;
+const ROOT = 1;
+const MAX_SLOTS = 65_536;
+const MAX_EPOCHS = 65_536;
+
+/** Subkeys of one epoch, one for each purpose. */
+export interface EpochKeys {
+  readonly manifest: Secret;
+  readonly objects: Secret;
+  readonly ids: Secret;
+}
+
+/** What a slot opens: the right to read, and with the writer seed the right to write. */
+export class Keyring {
+  readonly core: Core;
+  readonly number: number;
+  readonly adminPublic: Uint8Array;
+  readonly writerPublic: Uint8Array;
+  readonly writerSeed: Secret | undefined;
+  readonly #data: Map<number, Secret>;
+  readonly #epochs = new Map<number, EpochKeys>();
+
+  constructor(
+    core: Core, number: number, data: Map<number, Secret>,
+    publics: { admin: Uint8Array; writer: Uint8Array }, writerSeed?: Secret,
+  ) {
+    this.core = core;
+    this.number = number;
+    this.#data = data;
+    this.adminPublic = publics.admin;
+    this.writerPublic = publics.writer;
+    this.writerSeed = writerSeed;
+  }
+
+  /** The epoch that new objects are sealed under. */
+  get epoch(): number {
+    return Math.max(...this.#data.keys());
+  }
+
+  /** Subkeys of an epoch; CORRUPTED when the keyring does not hold it. */
+  keys(epoch: number): EpochKeys {
+    const known = this.#epochs.get(epoch);
+    if (known) return known;
+    const data = this.#data.get(epoch);
+    if (!data) throw new SealvecError('CORRUPTED', `an object names epoch ${epoch}, which has no key`);
+    const keys = {
+      manifest: deriveKey(data, 'manifest'),
+      objects: deriveKey(data, 'objects'),
+      ids: deriveKey(data, 'ids'),
+    };
+    this.#epochs.set(epoch, keys);
+    return keys;
+  }
+
+  /** What a training worker needs, to be transferred to it: data keys only, no signing seed. */
+  expose(): [number, Uint8Array][] {
+    return [...this.#data].map(([epoch, secret]) => [epoch, secret.expose()]);
+  }
+
+  /** The keyring of a training worker: it seals and opens objects and signs nothing. */
+  static forWorker(core: Core, exposed: [number, Uint8Array][]): Keyring {
+    const none = { admin: new Uint8Array(), writer: new Uint8Array() };
+    const data = new Map(exposed.map(([epoch, bytes]) => [epoch, new Secret(core, bytes)]));
+    for (const [, bytes] of exposed) bytes.fill(0);
+    return new Keyring(core, 0, data, none);
+  }
+
+  wipe(): void {
+    for (const secret of this.#data.values()) secret.wipe();
+    for (const keys of this.#epochs.values()) {
+      for (const secret of Object.values(keys) as Secret[]) secret.wipe();
+    }
+    this.#epochs.clear();
+    this.writerSeed?.wipe();
+  }
+}
+
+function tableHeader(indexId: Uint8Array, number: number, slots: number): Uint8Array {
+  return new ByteWriter().bytes(MAGIC).u16(FORMAT_VERSION).u16(SUITE).u32(0).bytes(indexId)
+    .u32(number).u32(slots).bytes(new Uint8Array(24)).done();
+}
+
+function slotContext(indexId: Uint8Array, number: number, salt: Uint8Array): Uint8Array {
+  return new ByteWriter().bytes(indexId).u32(number).bytes(salt).done();
+}
+
+/** The first slot table of a new index: fresh data key, admin key and writer key, one root slot. */
+export function createSlots(core: Core, indexId: Uint8Array, indexKey: Uint8Array): Uint8Array {
+  const admin = randomBytes(32);
+  const bundle = new ByteWriter().bytes(admin).bytes(randomBytes(32)).u32(1).u32(1)
+    .bytes(randomBytes(32)).done();
+  const root = new Secret(core, indexKey);
+  const adminSeed = new Secret(core, admin);
+  try {
+    const header = tableHeader(indexId, 1, 1);
+    const salt = randomBytes(SALT);
+    const { secret, commitment } = deriveCommitted(root, 'root slot', slotContext(indexId, 1, salt));
+    const sealed = seal(secret, header, bundle);
+    secret.wipe();
+    const body = new ByteWriter().bytes(header).u8(ROOT).u8(3).u16(0).u32(sealed.length)
+      .bytes(new Uint8Array(16)).bytes(salt).bytes(commitment).bytes(sealed).done();
+    return new ByteWriter().bytes(body).bytes(sign(adminSeed, body)).done();
+  } finally {
+    for (const bytes of [admin, bundle]) bytes.fill(0);
+    root.wipe();
+    adminSeed.wipe();
+  }
+}
+
+interface Slot {
+  kind: number;
+  userId: Uint8Array;
+  salt: Uint8Array;
+  commitment: Uint8Array;
+  sealed: Uint8Array;
+}
+
+function readSlot(reader: ByteReader): Slot {
+  const kind = reader.u8();
+  reader.u8();
+  reader.u16();
+  const length = reader.u32();
+  const userId = reader.bytes(16);
+  const salt = reader.bytes(SALT);
+  const commitment = reader.bytes(COMMITMENT);
+  return { kind, userId, salt, commitment, sealed: reader.bytes(length) };
+}
+
+function readBundle(core: Core, number: number, plain: Uint8Array): Keyring {
+  const reader = new ByteReader(plain, 'the root slot');
+  const admin = new Secret(core, reader.bytes(32));
+  const writer = new Secret(core, reader.bytes(32));
+  const data = new Map<number, Secret>();
+  const epochs = reader.count(36);
+  if (epochs < 1 || epochs > MAX_EPOCHS) reader.fail(`holds ${epochs} epochs`);
+  for (let i = 0; i < epochs; i++) {
+    const epoch = reader.u32();
+    data.set(epoch, new Secret(core, reader.bytes(32)));
+  }
+  reader.end();
+  const publics = { admin: publicKey(admin), writer: publicKey(writer) };
+  admin.wipe();
+  return new Keyring(core, number, data, publics, writer);
+}
+
+/**
+ * Opens the slot that belongs to the key: the root slot, or with a user id that user's.
+ * WRONG_KEY when the commitment does not match or no such slot exists, CORRUPTED for damage.
+ */
+export function openSlots(
+  core: Core, indexId: Uint8Array, number: number, table: Uint8Array, indexKey: Uint8Array,
+  userId?: Uint8Array,
+): Keyring {
+  const what = `key slots ${number}`;
+  if (table.length < HEADER + SLOT_HEADER + SIGNATURE) {
+    throw new SealvecError('CORRUPTED', `${what} are cut short`);
+  }
+  const body = table.subarray(0, table.length - SIGNATURE);
+  const reader = new ByteReader(body, what);
+  const header = reader.bytes(HEADER);
+  const slots = new DataView(header.buffer).getUint32(36, true);
+  if (!sameBytes(header, tableHeader(indexId, number, slots)) || slots > MAX_SLOTS) {
+    throw new SealvecError('CORRUPTED', `${what} have a header of another index or format`);
+  }
+  const all = Array.from({ length: slots }, () => readSlot(reader));
+  reader.end();
+  const slot = userId
+    ? all.find((s) => s.kind !== ROOT && sameBytes(s.userId, userId))
+    : all.find((s) => s.kind === ROOT);
+  if (!slot && !userId) throw new SealvecError('CORRUPTED', `${what} have no root slot`);
+  if (!slot) throw new SealvecError('WRONG_KEY', 'no user of this index has that userId');
+  const keyring = openRoot(core, header, slotContext(indexId, number, slot.salt), slot, indexKey);
+  try {
+    verify(core, keyring.adminPublic, body, table.subarray(body.length), what);
+  } catch (error) {
+    keyring.wipe();
+    throw error;
+  }
+  return keyring;
+}
+
+function openRoot(
+  core: Core, header: Uint8Array, slotBytes: Uint8Array, slot: Slot, indexKey: Uint8Array,
+): Keyring {
+  const number = new DataView(header.buffer).getUint32(32, true);
+  const root = new Secret(core, indexKey);
+  const { secret, commitment } = deriveCommitted(root, 'root slot', slotBytes);
+  root.wipe();
+  try {
+    if (!equal(core, commitment, slot.commitment)) {
+      throw new SealvecError('WRONG_KEY', 'the key does not open this index');
+    }
+    const plain = open(secret, header, slot.sealed, `key slots ${number}`);
+    try {
+      return readBundle(core, number, plain);
+    } finally {
+      plain.fill(0);
+    }
+  } finally {
+    secret.wipe();
+  }
+}

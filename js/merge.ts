@@ -1,0 +1,177 @@
+/**
+ * Keeping the segments of an index few and free of dead rows.
+ *
+ * 1. Segments fall into tiers by live rows, eight times as many each; a tier of eight is merged
+ *    into the next, so that n single-row upserts leave O(log n) segments and write each row
+ *    O(log n) times.
+ * 2. A segment of which more than half is dead is rewritten without the dead.
+ * 3. No merge makes more than MERGE_BYTES, so that its memory and its time are bounded.
+ */
+import { throwIfAborted } from './abort.js';
+import { hex } from './bytes.js';
+import { type IndexConfig, type Manifest, sameClustering, type SegmentEntry } from './manifest.js';
+import { objectSize } from './object.js';
+import type { OpenIndex } from './open-index.js';
+import { assignBatch, packSegment } from './pack.js';
+import { livingRows, type Piece, pieceBytes, readPieces } from './rewrite.js';
+import { deadRows, type Snapshot } from './snapshot.js';
+import { createObject, discard } from './tombstones.js';
+import type { AbortSignalLike, Progress } from '../types/api.js';
+
+const FANOUT = 8;
+const MERGE_BYTES = 12 << 20;
+
+/** One segment as the whole of its living rows. */
+export async function wholePiece(index: OpenIndex, entry: SegmentEntry): Promise<Piece> {
+  const dead = entry.dead ? await deadRows(index.store, entry) : new Set<number>();
+  return { entry, from: 0, to: entry.rows, rows: livingRows(entry.rows, dead) };
+}
+
+/** Cuts a piece so that no part takes more than `bytes` decrypted, or more than `rows` rows. */
+export function cutPiece(piece: Piece, config: IndexConfig, bytes: number, rows = Infinity): Piece[] {
+  const perRow = Math.max(1, pieceBytes(piece, config) / Math.max(piece.rows.length, 1));
+  const most = Math.max(1, Math.min(rows, Math.floor(bytes / perRow)));
+  const parts: Piece[] = [];
+  for (let at = 0; at < piece.rows.length; at += most) {
+    const part = piece.rows.subarray(at, at + most);
+    parts.push({ entry: piece.entry, rows: part, from: part[0] ?? 0, to: (part.at(-1) ?? -1) + 1 });
+  }
+  return parts;
+}
+
+/** Packs pieces into groups of at most `bytes` (one piece at least). */
+export function groupPieces(pieces: readonly Piece[], config: IndexConfig, bytes: number, rows = Infinity): Piece[][] {
+  const groups: Piece[][] = [];
+  let [held, count] = [Infinity, Infinity];
+  for (const piece of pieces) {
+    const size = pieceBytes(piece, config);
+    if (held + size > bytes || count + piece.rows.length > rows) {
+      groups.push([]);
+      [held, count] = [0, 0];
+    }
+    groups.at(-1)?.push(piece);
+    held += size;
+    count += piece.rows.length;
+  }
+  return groups;
+}
+
+/** The segment that pieces become under the snapshot's clustering, written but not committed. */
+async function rewrite(index: OpenIndex, snapshot: Snapshot, pieces: readonly Piece[]): Promise<SegmentEntry> {
+  const { core, store } = index;
+  const { config } = snapshot.manifest;
+  const arena = core.arena();
+  try {
+    const batch = await readPieces(store, arena, pieces, config);
+    const assignment = snapshot.clustering && assignBatch(arena, snapshot.clustering, batch);
+    const { entry, bytes } = packSegment(store, config, batch, snapshot.nLists, assignment);
+    await createObject(store, entry.object, bytes);
+    return entry;
+  } finally {
+    arena.free();
+  }
+}
+
+/** Replaces whole segments by rewritten ones, unless another writer changed one of them. */
+export async function replaceSegments(index: OpenIndex, base: Manifest, old: readonly SegmentEntry[], fresh: readonly SegmentEntry[]): Promise<void> {
+  const refs = fresh.map((entry) => entry.object);
+  let done = false;
+  try {
+    await index.store.commit(refs, (newest) => {
+      const now = new Map(newest.segments.map((entry) => [hex(entry.object.id), entry.dead]));
+      const gone = new Set(old.map((entry) => hex(entry.object.id)));
+      // Dead rows only grow: the same count of the same object is the same set.
+      done = sameClustering(base, newest) &&
+        old.every((entry) => now.get(hex(entry.object.id)) === entry.dead);
+      if (!done) return undefined;
+      const kept = newest.segments.filter((entry) => !gone.has(hex(entry.object.id)));
+      return { segments: [...kept, ...fresh] };
+    });
+  } finally {
+    if (!done) await discard(index.store, refs);
+  }
+}
+
+async function rewriteAll(index: OpenIndex, base: Manifest, old: readonly SegmentEntry[], watch: Watch): Promise<void> {
+  await index.withSnapshot(base, async (snapshot) => {
+    const { config } = base;
+    const pieces: Piece[] = [];
+    for (const entry of old) pieces.push(...cutPiece(await wholePiece(index, entry), config, MERGE_BYTES));
+    const groups = groupPieces(pieces, config, MERGE_BYTES);
+    const fresh: SegmentEntry[] = [];
+    try {
+      for (const [at, group] of groups.entries()) {
+        throwIfAborted(watch.signal);
+        fresh.push(await rewrite(index, snapshot, group));
+        watch.onProgress?.({ phase: 'rewrite', fraction: (at + 1) / (groups.length + 1) });
+      }
+    } catch (error) {
+      await discard(index.store, fresh.map((entry) => entry.object));
+      throw error;
+    }
+    await replaceSegments(index, base, old, fresh);
+  });
+}
+
+function tier(entry: SegmentEntry): number {
+  return Math.floor(Math.log(entry.rows - entry.dead) / Math.log(FANOUT));
+}
+
+/** Segments to merge now, or none. */
+function chooseMerge(manifest: Manifest): SegmentEntry[] {
+  const sparse = manifest.segments.find((entry) => entry.dead * 2 > entry.rows);
+  if (sparse) return [sparse];
+  const tiers = new Map<number, SegmentEntry[]>();
+  for (const entry of manifest.segments) {
+    if (objectSize(entry.object) * 2 > MERGE_BYTES) continue;
+    const members = tiers.get(tier(entry)) ?? [];
+    tiers.set(tier(entry), [...members, entry]);
+  }
+  for (const members of tiers.values()) {
+    if (members.length < FANOUT) continue;
+    let bytes = 0;
+    return members.filter((entry) => (bytes += objectSize(entry.object)) <= MERGE_BYTES);
+  }
+  return [];
+}
+
+/** Merges until no tier is full. */
+export async function maintain(index: OpenIndex): Promise<void> {
+  for (;;) {
+    const { manifest } = index.store;
+    const old = chooseMerge(manifest);
+    if (old.length === 0) return;
+    await rewriteAll(index, manifest, old, {});
+    if (index.store.manifest === manifest) return;
+  }
+}
+
+interface Watch {
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
+  readonly signal?: AbortSignalLike | undefined;
+}
+
+/** Segments that compaction improves: with dead rows, in no list of a trained index, or small. */
+function chooseCompaction(manifest: Manifest): SegmentEntry[] {
+  const small = manifest.segments.filter((entry) => objectSize(entry.object) * 2 <= MERGE_BYTES);
+  return manifest.segments.filter((entry) => entry.dead > 0 ||
+    (manifest.clustering !== undefined && !entry.listed) || (small.length > 1 && small.includes(entry)));
+}
+
+/** Drops every dead row, merges small segments, and frees the space of all that no commit names. */
+export async function compactIndex(index: OpenIndex, watch: Watch): Promise<Manifest> {
+  const { store } = index;
+  const base = await store.refresh(0);
+  const old = chooseCompaction(base);
+  if (old.length > 0) await rewriteAll(index, base, old, watch);
+  // The snapshot of the newest commit replaces the one that keeps old objects in use.
+  await index.withSnapshot(store.manifest, async () => undefined);
+  const orphans = await store.orphans();
+  const pending = (): boolean => store.manifest.condemned.length > 0;
+  if (orphans.length > 0) await store.commit([], () => ({ condemn: orphans }));
+  // What this commit condemned goes with the next one.
+  if (pending()) await store.commit([], () => ({}));
+  if (pending()) await store.commit([], () => ({}));
+  watch.onProgress?.({ phase: 'commit', fraction: 1 });
+  return store.manifest;
+}

@@ -1,0 +1,18 @@
+/** Metrics as the core knows them. */
+import type { Metric } from '../types/api.js';
+
+/** The number of a metric in c/sv.h; both euclidean ones rank by the square. */
+export function coreMetric(metric: Metric): 0 | 1 | 2 {
+  if (metric === 'cosine') return 1;
+  return metric === 'inner_product' ? 2 : 0;
+}
+
+/** The distance a caller sees, from the core's. */
+export function publicDistance(metric: Metric, distance: number): number {
+  return metric === 'euclidean' ? Math.sqrt(distance) : distance;
+}
+
+/** The dimension of the space that lists are made in. */
+export function routeDimension(metric: Metric, dimension: number): number {
+  return metric === 'inner_product' ? dimension + 1 : dimension;
+}

@@ -1,0 +1,213 @@
+/**
+ * Sealed objects: segments, centroids and tombstones share one envelope.
+ *
+ *   header 64: magic "SVOBJECT" | version u16 | suite u16 | type u8 | 0 * 3 | index id 16 |
+ *              object id 16 | epoch u32 | chunks u32 | 0 * 8
+ *   table:     BLAKE2b-256 of each sealed chunk, 32 * chunks
+ *   chunks:    section after section, each in chunks of 65,496 plain bytes, the last shorter;
+ *              nonce 24 | ciphertext | tag 16
+ *
+ * The lengths of the sections, and the hash of header and table, stand in the manifest (its
+ * `ObjectRef`), so a file's own words size nothing. Additional data of a chunk is the header, then
+ * section u32 | chunk u32 | chunks of the section u32 | plain length u32.
+ *
+ * History: version 1, 2026.
+ */
+import { ByteWriter, hex, randomBytes, sameBytes } from './bytes.js';
+import type { Core } from './core.js';
+import { hash } from './crypto.js';
+import { SealvecError } from './errors.js';
+import { FORMAT_VERSION, SUITE, type Keyring } from './keys.js';
+import type { Storage } from '../types/api.js';
+
+const MAGIC = new TextEncoder().encode('SVOBJECT');
+export const HEADER = 64;
+const HASH = 32;
+const NONCE = 24;
+export const CHUNK_PLAIN = 65_496;
+export const CHUNK_SEALED = 65_536;
+const CHUNK_OVERHEAD = 40;
+
+export const OBJECT_TYPES = { segment: 1, centroids: 2, tombstones: 3 } as const;
+export type ObjectType = keyof typeof OBJECT_TYPES;
+
+/** What the manifest says of an object. */
+export interface ObjectRef {
+  readonly id: Uint8Array;
+  readonly type: ObjectType;
+  readonly epoch: number;
+  /** Plain bytes of each section. */
+  readonly lengths: readonly number[];
+  readonly tableHash: Uint8Array;
+}
+
+/** All that reading and writing sealed objects of one index needs. */
+export interface ObjectContext {
+  readonly core: Core;
+  readonly keyring: Keyring;
+  readonly storage: Storage;
+  readonly indexId: Uint8Array;
+}
+
+/** Wasm memory that becomes a section. */
+export interface SectionSource {
+  readonly pointer: number;
+  readonly length: number;
+}
+
+export function objectKey(indexId: Uint8Array, id: Uint8Array): string {
+  return `data/${hex(indexId)}/object/${hex(id)}`;
+}
+
+export function chunkCount(length: number): number {
+  return Math.ceil(length / CHUNK_PLAIN);
+}
+
+export function sealedSize(length: number): number {
+  return length + chunkCount(length) * CHUNK_OVERHEAD;
+}
+
+/** Bytes of the whole object in storage. */
+export function objectSize(ref: Pick<ObjectRef, 'lengths'>): number {
+  return ref.lengths.reduce((sum, length) => sum + sealedSize(length) + chunkCount(length) * HASH, HEADER);
+}
+
+function header(indexId: Uint8Array, ref: Omit<ObjectRef, 'tableHash'>): Uint8Array {
+  const chunks = ref.lengths.reduce((sum, length) => sum + chunkCount(length), 0);
+  return new ByteWriter().bytes(MAGIC).u16(FORMAT_VERSION).u16(SUITE).u8(OBJECT_TYPES[ref.type])
+    .bytes(new Uint8Array(3)).bytes(indexId).bytes(ref.id).u32(ref.epoch).u32(chunks)
+    .bytes(new Uint8Array(8)).done();
+}
+
+/** Seals sections that lie in wasm memory into the bytes of a new object under a random id. */
+export function sealObject(
+  context: ObjectContext, type: ObjectType, sections: readonly SectionSource[],
+): { ref: ObjectRef; bytes: Uint8Array } {
+  const { core, keyring, indexId } = context;
+  const epoch = keyring.epoch;
+  const lengths = sections.map((section) => section.length);
+  const bare = { id: randomBytes(16), type, epoch, lengths };
+  const head = header(indexId, bare);
+  const bytes = new Uint8Array(objectSize(bare));
+  bytes.set(head);
+  let tableAt = HEADER;
+  let chunkAt = HEADER + HASH * lengths.reduce((sum, length) => sum + chunkCount(length), 0);
+  const tableEnd = chunkAt;
+  sections.forEach((section, number) => core.withScratch((s) => {
+    const chunks = chunkCount(section.length);
+    const size = sealedSize(section.length);
+    const out = s.take(size);
+    const hashes = s.take(chunks * HASH);
+    core.check(core.exports.sv_seal_chunks(
+      keyring.keys(epoch).objects.pointer, s.put(head), HEADER, number,
+      s.put(randomBytes(chunks * NONCE)), section.pointer, section.length, out, hashes,
+    ), 'sealing');
+    core.bytes(out, size, bytes.subarray(chunkAt, chunkAt + size));
+    core.bytes(hashes, chunks * HASH, bytes.subarray(tableAt, tableAt + chunks * HASH));
+    chunkAt += size;
+    tableAt += chunks * HASH;
+  }));
+  return { ref: { ...bare, tableHash: hash(core, bytes.subarray(0, tableEnd)) }, bytes };
+}
+
+/** Reads byte ranges of the sections of one object, checking all it reads. */
+export class ObjectReader {
+  readonly ref: ObjectRef;
+  readonly context: ObjectContext;
+  readonly #key: string;
+  readonly #sectionChunks: number[] = [];
+  readonly #sectionOffsets: number[] = [];
+  readonly #header: Uint8Array;
+  #table: Promise<Uint8Array> | undefined;
+
+  constructor(context: ObjectContext, ref: ObjectRef) {
+    this.context = context;
+    this.ref = ref;
+    this.#key = objectKey(context.indexId, ref.id);
+    this.#header = header(context.indexId, ref);
+    let chunks = 0;
+    let offset = 0;
+    for (const length of ref.lengths) {
+      this.#sectionChunks.push(chunks);
+      this.#sectionOffsets.push(offset);
+      chunks += chunkCount(length);
+      offset += sealedSize(length);
+    }
+    this.#sectionChunks.push(chunks);
+  }
+
+  get #tableSize(): number {
+    return (this.#sectionChunks.at(-1) ?? 0) * HASH;
+  }
+
+  async #read(offset: number, length: number): Promise<Uint8Array> {
+    const bytes = await this.context.storage.read(this.#key, { offset, length });
+    if (!bytes) throw new SealvecError('NOT_FOUND', `object ${this.#key} is gone`);
+    if (bytes.length !== length) throw new SealvecError('CORRUPTED', `object ${this.#key} is cut short`);
+    return bytes;
+  }
+
+  async #readTable(): Promise<Uint8Array> {
+    const bytes = await this.#read(0, HEADER + this.#tableSize);
+    const { core } = this.context;
+    if (!sameBytes(bytes.subarray(0, HEADER), this.#header) ||
+        !sameBytes(hash(core, bytes), this.ref.tableHash)) {
+      throw new SealvecError('CORRUPTED', `object ${this.#key}: authentication failed`);
+    }
+    return bytes.slice(HEADER);
+  }
+
+  /** Reads and checks the header and the table of hashes, once. */
+  async table(): Promise<Uint8Array> {
+    this.#table ??= this.#readTable();
+    try {
+      return await this.#table;
+    } catch (error) {
+      this.#table = undefined;
+      throw error;
+    }
+  }
+
+  /** The chunks that hold plain bytes [from, to) of a section, sealed. */
+  async #chunks(section: number, from: number, to: number): Promise<{ first: number; count: number; sealed: Uint8Array }> {
+    const first = Math.floor(from / CHUNK_PLAIN);
+    const count = Math.ceil(to / CHUNK_PLAIN) - first;
+    const length = this.ref.lengths[section] ?? 0;
+    const start = first * CHUNK_SEALED;
+    const end = Math.min((first + count) * CHUNK_SEALED, sealedSize(length));
+    const base = HEADER + this.#tableSize + (this.#sectionOffsets[section] ?? 0);
+    return { first, count, sealed: await this.#read(base + start, end - start) };
+  }
+
+  /**
+   * Opens plain bytes [from, to) of a section and hands the place of the first of them in wasm
+   * memory to `use`, which must take what it wants before it returns.
+   */
+  async open<T>(
+    section: number, from: number, to: number, use: (pointer: number) => T,
+  ): Promise<T> {
+    const { core, keyring } = this.context;
+    const length = this.ref.lengths[section] ?? 0;
+    if (from > to || to > length) {
+      throw new SealvecError('CORRUPTED', `object ${this.#key}: a range runs past section ${section}`);
+    }
+    if (from === to) return use(0);
+    const table = await this.table();
+    const { first, count, sealed } = await this.#chunks(section, from, to);
+    return core.withScratch((s) => {
+      const out = s.take(Math.min(count * CHUNK_PLAIN, length - first * CHUNK_PLAIN));
+      const hashAt = ((this.#sectionChunks[section] ?? 0) + first) * HASH;
+      const hashes = table.subarray(hashAt, hashAt + count * HASH);
+      core.check(core.exports.sv_open_chunks(
+        keyring.keys(this.ref.epoch).objects.pointer, s.put(this.#header), HEADER, section, length,
+        first, count, s.put(sealed), sealed.length, s.put(hashes), out,
+      ), `object ${this.#key}`);
+      return use(out + from - first * CHUNK_PLAIN);
+    });
+  }
+
+  /** Plain bytes [from, to) of a section. */
+  async read(section: number, from: number, to: number): Promise<Uint8Array> {
+    return this.open(section, from, to, (pointer) => this.context.core.bytes(pointer, to - from));
+  }
+}

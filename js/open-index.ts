@@ -1,0 +1,103 @@
+/**
+ * One index opened under one key: a core of its own, its store, its cache and the snapshot that
+ * queries read. Closing wipes the keys and everything decrypted.
+ */
+import { Cache } from './cache.js';
+import { Core } from './core.js';
+import { SealvecError } from './errors.js';
+import type { Manifest } from './manifest.js';
+import { Snapshot } from './snapshot.js';
+import { IndexStore, MAX_ATTEMPTS } from './store.js';
+import type { CallKey } from './validate.js';
+import type { Logger, Storage } from '../types/api.js';
+
+/** How long (ms) a reader may go without looking for commits of other writers. */
+const LOOK_AGAIN = 250;
+
+export interface OpenOptions {
+  readonly storage: Storage;
+  readonly indexName: string;
+  readonly key: CallKey;
+  readonly cacheBytes: number;
+  readonly minGeneration: number;
+  readonly logger: Logger;
+}
+
+export class OpenIndex {
+  readonly core: Core;
+  readonly store: IndexStore;
+  readonly cache: Cache;
+  readonly logger: Logger;
+  #snapshot: Snapshot | undefined;
+  #building: Promise<Snapshot> | undefined;
+  #closed = false;
+
+  private constructor(core: Core, store: IndexStore, cache: Cache, logger: Logger) {
+    this.core = core;
+    this.store = store;
+    this.cache = cache;
+    this.logger = logger;
+  }
+
+  static async open(module: WebAssembly.Module, options: OpenOptions): Promise<OpenIndex> {
+    const core = await Core.instantiate(module);
+    const { storage, indexName, key, minGeneration, logger } = options;
+    const store = await IndexStore.open(core, storage, indexName, key.indexKey, {
+      minGeneration, logger, ...(key.userId && { userId: key.userId }),
+    });
+    return new OpenIndex(core, store, new Cache(options.cacheBytes), logger);
+  }
+
+  /** The snapshot of a manifest; built once, and kept until another is asked for. */
+  async #open(manifest: Manifest): Promise<Snapshot> {
+    while (this.#building) await this.#building.catch(() => undefined);
+    const known = this.#snapshot;
+    if (known?.manifest === manifest) return known.use();
+    this.#building = Snapshot.open(this.store, manifest, this.cache, known, this.store.pin(manifest));
+    try {
+      const snapshot = await this.#building;
+      if (this.#closed) {
+        snapshot.release();
+        throw new SealvecError('CLOSED', 'the index was closed during this call');
+      }
+      known?.release();
+      this.#snapshot = snapshot;
+      return snapshot.use();
+    } finally {
+      this.#building = undefined;
+    }
+  }
+
+  /** Runs fn on the last commit; on an object that another writer removed, again on the newest. */
+  async read<T>(fn: (snapshot: Snapshot) => Promise<T>): Promise<T> {
+    for (let attempt = 0; ; attempt++) {
+      const manifest = await this.store.refresh(attempt === 0 ? LOOK_AGAIN : -1);
+      try {
+        return await this.withSnapshot(manifest, fn);
+      } catch (error) {
+        const gone = error instanceof SealvecError && error.code === 'NOT_FOUND';
+        if (!gone || attempt >= MAX_ATTEMPTS) throw error;
+        const newest = await this.store.refresh();
+        if (newest === manifest) throw new SealvecError('CORRUPTED', `the last commit names what is missing: ${error.message}`, { cause: error });
+      }
+    }
+  }
+
+  /** Runs fn on the snapshot of one manifest. */
+  async withSnapshot<T>(manifest: Manifest, fn: (snapshot: Snapshot) => Promise<T>): Promise<T> {
+    const snapshot = await this.#open(manifest);
+    try {
+      return await fn(snapshot);
+    } finally {
+      snapshot.release();
+    }
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#snapshot?.release();
+    this.cache.dropAll();
+    this.store.keyring.wipe();
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * Rows of old segments become a new segment: what merging, compaction and training share. Runs on
+ * any core, the caller's or a worker's.
+ */
+import type { Arena, Core } from './core.js';
+import { type IndexConfig, type SegmentEntry, SECTIONS, vectorBytes } from './manifest.js';
+import { type ObjectContext, ObjectReader, type SectionSource } from './object.js';
+import type { RowBatch } from './pack.js';
+
+/** Live rows of one segment, ascending, within [from, to). */
+export interface Piece {
+  readonly entry: SegmentEntry;
+  readonly from: number;
+  readonly to: number;
+  /** Row numbers within the segment. */
+  readonly rows: Uint32Array;
+}
+
+/** Bytes that a piece takes decrypted, all sections, about. */
+export function pieceBytes(piece: Piece, config: IndexConfig): number {
+  const share = (piece.to - piece.from) / piece.entry.rows;
+  const blobs = [SECTIONS.ids, SECTIONS.metadata, SECTIONS.contents];
+  const documents = blobs.reduce((sum, section) => sum + (piece.entry.object.lengths[section] ?? 0), 0);
+  return piece.rows.length * config.dimension * 4 + documents * share;
+}
+
+/** Row numbers of a segment that are alive. */
+export function livingRows(rows: number, dead: ReadonlySet<number>): Uint32Array {
+  const living = new Uint32Array(rows - dead.size);
+  let at = 0;
+  for (let row = 0; row < rows; row++) if (!dead.has(row)) living[at++] = row;
+  return living;
+}
+
+/** Bytes of sealed vectors opened at a time. */
+const WINDOW_BYTES = 2 << 20;
+
+/** Opens the vectors of a piece's rows as float32 at `out`, window by window. */
+export async function readVectors(reader: ObjectReader, piece: Piece, config: IndexConfig, out: number): Promise<void> {
+  const { core } = reader.context;
+  const size = vectorBytes(config);
+  const { rows } = piece;
+  const span = Math.max(1, Math.floor(WINDOW_BYTES / size));
+  for (let at = 0; at < rows.length;) {
+    const from = rows[at] ?? 0;
+    let end = at;
+    while (end < rows.length && (rows[end] ?? 0) < from + span) end++;
+    const to = (rows[end - 1] ?? from) + 1;
+    const picks = rows.subarray(at, end);
+    const target = out + at * config.dimension * 4;
+    await reader.open(SECTIONS.vectors, from * size, to * size, (plain) => core.withScratch((s) => {
+      const n = picks.length;
+      const half = config.precision === 'float16';
+      const stored = half ? s.take(n * size) : target;
+      core.check(core.exports.sv_rows_gather(
+        plain, to - from, size, s.put(picks.map((row) => row - from)), n, stored,
+      ), 'vectors');
+      if (half) core.check(core.exports.sv_f16_decode(stored, n * config.dimension, target), 'vectors');
+    }));
+    at = end;
+  }
+}
+
+/** Opens the blobs of a piece's rows as a blob section of its own. */
+async function readBlobs(reader: ObjectReader, arena: Arena, piece: Piece, section: number): Promise<SectionSource> {
+  const { core } = reader.context;
+  const { from, to, entry } = piece;
+  const n = to - from;
+  const offsets = await reader.open(section, from * 4, (to + 1) * 4, (plain) => core.words(plain, n + 1));
+  const first = offsets[0] ?? 0;
+  const size = (offsets[n] ?? 0) - first;
+  const base = (entry.rows + 1) * 4 + first;
+  const whole = arena.take((n + 1) * 4 + Math.max(size, 0));
+  core.write(whole, offsets.map((offset) => offset - first));
+  if (size > 0) {
+    await reader.open(section, base, base + size, (plain) => core.move(whole + (n + 1) * 4, plain, size));
+  }
+  core.check(core.exports.sv_blobs_check(whole, (n + 1) * 4 + size, n), 'a segment');
+  if (piece.rows.length === n) return { pointer: whole, length: (n + 1) * 4 + size };
+  const picks = arena.put(piece.rows.map((row) => row - from));
+  const length = core.check(core.exports.sv_blobs_gather_size(whole, n, picks, piece.rows.length), 'a segment');
+  const pointer = arena.take(length);
+  core.check(core.exports.sv_blobs_gather(whole, n, picks, piece.rows.length, pointer, length), 'a segment');
+  return { pointer, length };
+}
+
+/** One blob section out of those of several pieces. */
+function concat(core: Core, arena: Arena, parts: readonly SectionSource[], rows: readonly number[]): SectionSource {
+  const [only] = parts;
+  if (parts.length === 1 && only) return only;
+  const lengths = arena.put(Uint32Array.from(parts, (part) => part.length));
+  const counts = arena.put(Uint32Array.from(rows));
+  const total = parts.reduce((sum, part) => sum + part.length, 0);
+  const joined = arena.take(total);
+  parts.reduce((at, part) => {
+    core.move(joined + at, part.pointer, part.length);
+    return at + part.length;
+  }, 0);
+  const length = core.check(core.exports.sv_blobs_concat_size(lengths, counts, parts.length), 'segments');
+  const pointer = arena.take(length);
+  core.check(core.exports.sv_blobs_concat(joined, lengths, counts, parts.length, pointer, length), 'segments');
+  return { pointer, length };
+}
+
+/** The rows of all pieces, one after another, in memory of the arena. */
+export async function readPieces(
+  context: ObjectContext, arena: Arena, pieces: readonly Piece[], config: IndexConfig,
+): Promise<RowBatch> {
+  const { core } = context;
+  const counts = pieces.map((piece) => piece.rows.length);
+  const n = counts.reduce((sum, count) => sum + count, 0);
+  const vectors = arena.take(n * config.dimension * 4);
+  const parts: { ids: SectionSource[]; metadata: SectionSource[]; contents: SectionSource[] } =
+    { ids: [], metadata: [], contents: [] };
+  let at = 0;
+  for (const piece of pieces) {
+    const reader = new ObjectReader(context, piece.entry.object);
+    await readVectors(reader, piece, config, vectors + at * config.dimension * 4);
+    for (const name of ['ids', 'metadata', 'contents'] as const) {
+      parts[name].push(await readBlobs(reader, arena, piece, SECTIONS[name]));
+    }
+    at += piece.rows.length;
+  }
+  return {
+    n, vectors, ids: concat(core, arena, parts.ids, counts),
+    metadata: concat(core, arena, parts.metadata, counts),
+    contents: concat(core, arena, parts.contents, counts),
+  };
+}

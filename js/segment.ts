@@ -1,0 +1,303 @@
+/** One segment as it is read: where its lists lie, its blocks of vectors, its documents. */
+import { ByteReader } from './bytes.js';
+import type { Cache } from './cache.js';
+import { SealvecError } from './errors.js';
+import { type IndexConfig, type SegmentEntry, SECTIONS, vectorBytes } from './manifest.js';
+import { CHUNK_PLAIN, type ObjectContext, ObjectReader } from './object.js';
+import { coreMetric } from './metric.js';
+import { hex } from './bytes.js';
+import type { Contents, Metadata } from '../types/api.js';
+
+/** The most bytes of vectors in one block, so that a bounded cache can turn over in small steps. */
+const BLOCK_BYTES = 1 << 20;
+const TEXT = 1;
+
+const decoder = new TextDecoder('utf-8', { fatal: true });
+
+/** A run of rows of one list (or of rows in no list) that is resident or not as a whole. */
+export interface BlockTable {
+  readonly list: Uint32Array;
+  readonly row: Uint32Array;
+  readonly rows: Uint32Array;
+  /** Pointers into wasm memory; 0 while not resident. */
+  readonly vectors: Uint32Array;
+}
+
+/** Cuts runs of rows, given by `starts` per list, into blocks. */
+function cutBlocks(starts: Uint32Array, dimension: number): BlockTable {
+  const most = Math.max(1, Math.floor(BLOCK_BYTES / (4 * dimension)));
+  const list: number[] = [];
+  const row: number[] = [];
+  const rows: number[] = [];
+  for (let l = 0; l + 1 < starts.length; l++) {
+    const end = starts[l + 1] ?? 0;
+    for (let at = starts[l] ?? 0; at < end; at += most) {
+      list.push(l);
+      row.push(at);
+      rows.push(Math.min(most, end - at));
+    }
+  }
+  return {
+    list: Uint32Array.from(list), row: Uint32Array.from(row), rows: Uint32Array.from(rows),
+    vectors: new Uint32Array(list.length),
+  };
+}
+
+/** Row starts per list out of the pairs (list u32, rows u32) of the lists section. */
+function readStarts(bytes: Uint8Array, rows: number, nLists: number): Uint32Array {
+  const reader = new ByteReader(bytes, 'the lists of a segment');
+  const starts = new Uint32Array(nLists + 1);
+  let last = -1;
+  while (reader.left > 0) {
+    const list = reader.u32();
+    const count = reader.u32();
+    if (list <= last || list >= nLists) reader.fail('name a list out of order');
+    starts[list + 1] = count;
+    last = list;
+  }
+  for (let l = 0; l < nLists; l++) starts[l + 1] = (starts[l + 1] ?? 0) + (starts[l] ?? 0);
+  if (starts[nLists] !== rows) reader.fail('do not hold all its rows');
+  return starts;
+}
+
+export class Segment {
+  readonly reader: ObjectReader;
+  readonly rows: number;
+  readonly config: IndexConfig;
+  readonly epoch: number;
+  readonly name: string;
+  /** Rows of list l are [starts[l], starts[l + 1]); one list of all rows when not listed. */
+  readonly starts: Uint32Array;
+  readonly listed: boolean;
+  readonly blocks: BlockTable;
+  /** Told which block came into memory or went. */
+  readonly watchers = new Set<(block: number) => void>();
+  readonly #cache: Cache;
+
+  private constructor(
+    reader: ObjectReader, entry: SegmentEntry, config: IndexConfig, cache: Cache, starts: Uint32Array,
+  ) {
+    this.reader = reader;
+    this.rows = entry.rows;
+    this.listed = entry.listed;
+    this.config = config;
+    this.epoch = entry.object.epoch;
+    this.name = hex(entry.object.id);
+    this.starts = starts;
+    this.blocks = cutBlocks(starts, config.dimension);
+    this.#cache = cache;
+  }
+
+  /** Reads the table of hashes and the directory of lists; no vector, id or document. */
+  static async open(
+    context: ObjectContext, entry: SegmentEntry, config: IndexConfig, nLists: number, cache: Cache,
+  ): Promise<Segment> {
+    const reader = new ObjectReader(context, entry.object);
+    if (!entry.listed) {
+      return new Segment(reader, entry, config, cache, Uint32Array.of(0, entry.rows));
+    }
+    const bytes = await reader.read(SECTIONS.lists, 0, entry.object.lengths[SECTIONS.lists] ?? 0);
+    return new Segment(reader, entry, config, cache, readStarts(bytes, entry.rows, nLists));
+  }
+
+  /** Bytes that a block takes in memory: its vectors as float32 and, if the metric needs it, norms. */
+  blockBytes(block: number): number {
+    const norms = coreMetric(this.config.metric) === 0 ? 0 : 4;
+    return (this.blocks.rows[block] ?? 0) * (this.config.dimension * 4 + norms);
+  }
+
+  /** Opens rows [from, to) as float32 at `pointer` in wasm memory. */
+  async openVectors(from: number, to: number, pointer: number): Promise<void> {
+    const { core } = this.reader.context;
+    const size = vectorBytes(this.config);
+    const count = (to - from) * this.config.dimension;
+    await this.reader.open(SECTIONS.vectors, from * size, to * size, (plain) => {
+      if (this.config.precision === 'float32') core.move(pointer, plain, count * 4);
+      else core.check(core.exports.sv_f16_decode(plain, count, pointer), 'vectors');
+    });
+  }
+
+  #setBlock(block: number, pointer: number): void {
+    this.blocks.vectors[block] = pointer;
+    for (const watcher of this.watchers) watcher(block);
+  }
+
+  /** Makes a block resident. */
+  async loadBlock(block: number): Promise<void> {
+    const { core } = this.reader.context;
+    const { row, rows } = this.blocks;
+    const key = `${this.name}/block/${block}`;
+    await this.#cache.load(key, async () => {
+      const bytes = this.blockBytes(block);
+      const n = rows[block] ?? 0;
+      const from = row[block] ?? 0;
+      const pointer = core.alloc(bytes);
+      try {
+        await this.openVectors(from, from + n, pointer);
+      } catch (error) {
+        core.release(pointer, bytes);
+        throw error;
+      }
+      const { dimension } = this.config;
+      if (coreMetric(this.config.metric) !== 0) {
+        core.exports.sv_norms(pointer, n, dimension, pointer + n * dimension * 4);
+      }
+      this.#setBlock(block, pointer);
+      const drop = (): void => {
+        this.#setBlock(block, 0);
+        core.release(pointer, bytes);
+      };
+      return { value: true, bytes, drop };
+    });
+  }
+
+  /** Marks a block as just used. */
+  touchBlock(block: number): void {
+    this.#cache.get(`${this.name}/block/${block}`);
+  }
+
+  async #chunk(section: number, chunk: number): Promise<Uint8Array> {
+    return this.#cache.load(`${this.name}/${section}/${chunk}`, async () => {
+      const from = chunk * CHUNK_PLAIN;
+      const to = Math.min(from + CHUNK_PLAIN, this.reader.ref.lengths[section] ?? 0);
+      const value = await this.reader.read(section, from, to);
+      return { value, bytes: value.length, drop: () => value.fill(0) };
+    });
+  }
+
+  /** Plain bytes [from, to) of a section, through the cache. */
+  async bytes(section: number, from: number, to: number): Promise<Uint8Array> {
+    if (from > to || to > (this.reader.ref.lengths[section] ?? 0)) {
+      throw new SealvecError('CORRUPTED', `segment ${this.name}: an offset runs past section ${section}`);
+    }
+    const out = new Uint8Array(to - from);
+    const first = Math.floor(from / CHUNK_PLAIN);
+    const last = Math.ceil(to / CHUNK_PLAIN);
+    await Promise.all(Array.from({ length: last - first }, async (_, i) => {
+      const start = (first + i) * CHUNK_PLAIN;
+      const part = (await this.#chunk(section, first + i))
+        .subarray(Math.max(from - start, 0), Math.min(to - start, CHUNK_PLAIN));
+      out.set(part, Math.max(start - from, 0));
+    }));
+    return out;
+  }
+
+  async #blob(section: number, row: number): Promise<Uint8Array> {
+    const pair = await this.bytes(section, row * 4, row * 4 + 8);
+    const view = new DataView(pair.buffer);
+    const base = (this.rows + 1) * 4;
+    return this.bytes(section, base + view.getUint32(0, true), base + view.getUint32(4, true));
+  }
+
+  async id(row: number): Promise<string> {
+    return decoder.decode(await this.#blob(SECTIONS.ids, row));
+  }
+
+  async metadata(row: number): Promise<Metadata | undefined> {
+    return parseMetadata(await this.#blob(SECTIONS.metadata, row));
+  }
+
+  async contents(row: number): Promise<Contents | undefined> {
+    const blob = await this.#blob(SECTIONS.contents, row);
+    if (blob.length === 0) return undefined;
+    return blob[0] === TEXT ? decoder.decode(blob.subarray(1)) : blob.slice(1);
+  }
+
+  async vector(row: number): Promise<Float32Array> {
+    const size = vectorBytes(this.config);
+    const bytes = await this.bytes(SECTIONS.vectors, row * size, (row + 1) * size);
+    const { core } = this.reader.context;
+    const { dimension, precision } = this.config;
+    if (precision === 'float32') return new Float32Array(bytes.buffer);
+    return core.withScratch((s) => {
+      const out = s.take(dimension * 4);
+      core.check(core.exports.sv_f16_decode(s.put(bytes), dimension, out), 'vectors');
+      return core.floats(out, dimension);
+    });
+  }
+
+  /** All blobs of a section, as the bytes of each row. */
+  async #blobs(section: number): Promise<Uint8Array[]> {
+    const bytes = await this.reader.read(section, 0, this.reader.ref.lengths[section] ?? 0);
+    const view = new DataView(bytes.buffer);
+    const base = (this.rows + 1) * 4;
+    return Array.from({ length: this.rows }, (_, row) => bytes.subarray(
+      base + view.getUint32(row * 4, true), base + view.getUint32(row * 4 + 4, true),
+    ));
+  }
+
+  /** The ids of all rows, dead ones too. */
+  async ids(): Promise<string[]> {
+    return (await this.#blobs(SECTIONS.ids)).map((blob) => decoder.decode(blob));
+  }
+
+  /** The metadata of all rows, parsed once and kept in the cache. */
+  async allMetadata(): Promise<readonly (Metadata | undefined)[]> {
+    return this.#cache.load(`${this.name}/metadata`, async () => {
+      const value = (await this.#blobs(SECTIONS.metadata)).map(parseMetadata);
+      // Parsed objects take several times their text; counted as four times.
+      return { value, bytes: (this.reader.ref.lengths[SECTIONS.metadata] ?? 0) * 4, drop: () => undefined };
+    });
+  }
+
+  /** Rows of this segment that carry the ids; hashes are those of the segment's epoch. */
+  async find(ids: readonly string[], hashes: Uint8Array): Promise<Map<string, number>> {
+    const entries = await this.#findEntries(hashes);
+    const found = new Map<string, number>();
+    await Promise.all(ids.map(async (id, i) => {
+      for (const row of entries.get(i) ?? []) {
+        if ((await this.id(row)) === id) found.set(id, row);
+      }
+    }));
+    return found;
+  }
+
+  /** Candidate rows by index of hash; more than one only where 64-bit hashes collide. */
+  async #findEntries(hashes: Uint8Array): Promise<Map<number, number[]>> {
+    const { core } = this.reader.context;
+    const table = await this.#idTable();
+    return core.withScratch((s) => {
+      const m = hashes.length / 8;
+      const entries = s.take(m * 4);
+      core.check(core.exports.sv_ids_find(table, this.rows, s.put(hashes), m, entries), 'ids');
+      const rows = new Map<number, number[]>();
+      core.words(entries, m).forEach((entry, i) => {
+        if (entry === 0xffffffff) return;
+        const same: number[] = [];
+        const [low, high] = [core.word(table + entry * 12), core.word(table + entry * 12 + 4)];
+        for (let at = entry; at < this.rows; at++) {
+          const pointer = table + at * 12;
+          if (core.word(pointer) !== low || core.word(pointer + 4) !== high) break;
+          same.push(core.word(pointer + 8));
+        }
+        rows.set(i, same);
+      });
+      return rows;
+    });
+  }
+
+  async #idTable(): Promise<number> {
+    const { core } = this.reader.context;
+    const bytes = this.rows * 12;
+    return this.#cache.load(`${this.name}/idtable`, async () => {
+      const pointer = core.alloc(bytes);
+      try {
+        await this.reader.open(SECTIONS.idTable, 0, bytes, (plain) => core.move(pointer, plain, bytes));
+        core.check(core.exports.sv_ids_check(pointer, bytes, this.rows), `segment ${this.name}`);
+      } catch (error) {
+        core.release(pointer, bytes);
+        throw error;
+      }
+      return { value: pointer, bytes, drop: () => core.release(pointer, bytes) };
+    });
+  }
+
+  /** Forgets everything decrypted of this segment. */
+  drop(): void {
+    this.#cache.dropAll(`${this.name}/`);
+  }
+}
+
+function parseMetadata(blob: Uint8Array): Metadata | undefined {
+  return blob.length === 0 ? undefined : JSON.parse(decoder.decode(blob)) as Metadata;
+}

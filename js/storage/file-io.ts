@@ -1,0 +1,82 @@
+import { open, type FileHandle } from 'node:fs/promises';
+
+/** File operations with their pitfalls seen to; of storage they know nothing. */
+
+/** Most bytes of one system call; Linux moves 2 GiB less a page at most. */
+const MAX_TRANSFER = 2 ** 30;
+/** Ranges up to this size are allocated before the size of the file is known. */
+const SMALL_RANGE = 2 ** 22;
+
+// EINVAL elsewhere: a file system that has no sync of directories (as PostgreSQL takes it).
+const NO_DIRECTORY_SYNC = new Set(process.platform === 'win32' ? ['EPERM', 'EISDIR'] : ['EINVAL']);
+
+/** codeOf is the errno name of an error, such as 'ENOENT'. */
+export function codeOf(error: unknown): string {
+  return String((error as { code?: unknown } | undefined)?.code);
+}
+
+/** readFile gives the bytes of a file or a part of it; undefined when path is a folder. */
+export async function readFile(
+  path: string,
+  range?: { offset: number; length: number },
+): Promise<Uint8Array | undefined> {
+  const file = await open(path, 'r');
+  try {
+    const offset = range?.offset ?? 0;
+    let length = range?.length ?? Infinity;
+    if (length > SMALL_RANGE || length === 0) {
+      const info = await file.stat();
+      if (info.isDirectory()) return undefined;
+      length = Math.max(0, Math.min(length, info.size - offset));
+    }
+    const bytes = new Uint8Array(length);
+    let filled = 0;
+    while (filled < length) {
+      const most = Math.min(length - filled, MAX_TRANSFER);
+      const { bytesRead } = await file.read(bytes, filled, most, offset + filled);
+      if (bytesRead === 0) return bytes.slice(0, filled);
+      filled += bytesRead;
+    }
+    return bytes;
+  } finally {
+    await file.close();
+  }
+}
+
+/** writeAndSync writes all of bytes, makes them durable and closes the file. */
+export async function writeAndSync(file: FileHandle, bytes: Uint8Array): Promise<void> {
+  try {
+    for (let at = 0; at < bytes.length; ) {
+      const most = Math.min(bytes.length - at, MAX_TRANSFER);
+      at += (await file.write(bytes, at, most, at)).bytesWritten;
+    }
+    // Never a second try: after a failed sync the pages count as clean (ATC'20, Rebello).
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * syncFolder makes the names in a folder durable. It tells which folder it was,
+ * as one of the same path may be another later; undefined when it is gone.
+ */
+export async function syncFolder(path: string): Promise<string | undefined> {
+  let folder: FileHandle;
+  try {
+    folder = await open(path, 'r');
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    if (NO_DIRECTORY_SYNC.has(codeOf(error))) return '';
+    throw error;
+  }
+  try {
+    await folder.sync().catch((error: unknown) => {
+      if (!NO_DIRECTORY_SYNC.has(codeOf(error))) throw error;
+    });
+    const { ino, birthtimeMs } = await folder.stat();
+    return `${ino} ${birthtimeMs}`;
+  } finally {
+    await folder.close();
+  }
+}
