@@ -256,6 +256,17 @@ static KERNEL void scan_live(struct sv_scan *scan,
   if (m > 0) scan_rows(scan, block, picks, m, bar);
 }
 
+/* any_live says whether a block has a row to look at, so that one whose rows
+ * are all dead or filtered out is not asked for. */
+static int any_live(const struct sv_scan *scan, const struct sv_block *block) {
+  if (scan->live == NULL) return 1;
+  for (uint32_t i = 0; i < block->n_rows; i++) {
+    const uint32_t row = block->first_row + i;
+    if (scan->live[row >> 3] >> (row & 7) & 1) return 1;
+  }
+  return 0;
+}
+
 /* scan_group scans what is left of one group; 1 when a block is missing. */
 static int32_t scan_group(struct sv_scan *scan, uint32_t group,
                           struct bar *bar) {
@@ -263,7 +274,7 @@ static int32_t scan_group(struct sv_scan *scan, uint32_t group,
   const uint32_t n = scan->list_starts[group + 1] - start;
   for (; scan->block < n; scan->block++) {
     const struct sv_block *block = scan->blocks + start + scan->block;
-    if (block->n_rows == 0) continue;
+    if (block->n_rows == 0 || !any_live(scan, block)) continue;
     if (block->vectors == NULL) {
       scan->missing = start + scan->block;
       return 1;
@@ -278,17 +289,20 @@ static int32_t scan_group(struct sv_scan *scan, uint32_t group,
 }
 
 /* finished says whether the next list need not be visited. Written so that
- * infinity minus infinity goes on. */
+ * infinity minus infinity goes on. The rank factor is (list + 1)^0.75, by two
+ * square roots, which round alike everywhere. */
 static int finished(const struct sv_scan *scan) {
   const uint32_t list = scan->position - 1;
-  if (list >= scan->n_probes || list >= scan->n_lists) return 1;
-  if (list < scan->min_probes || scan->block > 0) return 0;
-  if (isinf(scan->stop_ratio) || scan->top.count < scan->top.k) return 0;
+  if (list >= scan->n_lists) return 1;
+  if (scan->block > 0 || scan->top.count < scan->top.k) return 0;
+  if (list >= scan->n_probes) return 1;
+  if (list < scan->min_probes || isinf(scan->stop_ratio)) return 0;
   const double gap = (double)scan->order_distances[list] -
                      (double)scan->order_distances[0];
+  const double root = sqrt((double)list + 1);
   const double square =
       scan->scale * scan->top.distances[0] + scan->offset;
-  return gap > (double)scan->stop_ratio * square;
+  return gap * root * sqrt(root) > (double)scan->stop_ratio * square;
 }
 
 int32_t sv_scan_run(struct sv_scan *scan) {

@@ -280,7 +280,7 @@ struct sv_scan {
   float stop_ratio;           /* see sv_scan_run */
   int32_t metric;
   uint32_t dim, n_lists;
-  uint32_t n_probes;          /* lists to visit at most */
+  uint32_t n_probes;          /* lists to visit, more only to find k */
   uint32_t min_probes;        /* lists to visit before stop_ratio counts */
   /* state */
   uint32_t position;          /* groups finished: 0, then 1 + lists */
@@ -292,11 +292,12 @@ struct sv_scan {
 
 /* sv_scan_run visits the rows in no list, then the lists in order, and keeps
  * the k nearest live rows. It returns 1 and sets scan->missing when it comes
- * to a block that is not resident: make it resident and call again. It
- * returns 0 when done: n_probes lists visited, or, with k found, the next
- * list j fails (D_j - D_0) <= stop_ratio * r^2, D being squared distances of
- * the routed query to centroids and r^2 the k-th distance found so far, in
- * routed space. Results are exact over the rows visited: a row is dropped on
+ * to a block that is not resident: make it resident and call again. Blocks
+ * without a live row are passed over. It returns 0 when done: all lists
+ * visited, or, with k found, n_probes lists visited or the next list j
+ * (from 0) fails (D_j - D_0) (j + 1)^0.75 <= stop_ratio * r^2, D being
+ * squared distances of the routed query to centroids and r^2 the k-th
+ * distance found so far, in routed space. Results are exact over the rows visited: a row is dropped on
  * its f32 distance only when the bound of the rounding error allows it, and
  * kept by its f64 distance. The caller sorts with sv_topk_sort. */
 int32_t sv_scan_run(struct sv_scan *scan);

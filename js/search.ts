@@ -113,7 +113,7 @@ class Scan {
   *ahead(allowed: Uint8Array | undefined): Iterable<number> {
     const { core, nLists, starts } = this.#snapshot;
     const first = this.word('position');
-    const last = this.word('nProbes');
+    const last = this.word('count') < this.word('k') ? nLists : this.word('nProbes');
     let from = this.word('missing');
     for (let position = first; position <= last; position++) {
       if (position > first && this.#stopsAt(position - 1, position - first)) return;

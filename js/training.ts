@@ -81,6 +81,8 @@ export class Training {
   async #run(): Promise<TrainResult> {
     const started = performance.now();
     const { store } = this.#index;
+    // Merging that was under way ends first; none begins while training runs.
+    await this.#write(async () => undefined);
     const base = await store.refresh(0);
     const limits = budget(this.#plan, this.#settings, base.config, liveRows(base));
     const release = store.pin(base);

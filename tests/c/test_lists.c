@@ -228,14 +228,15 @@ static struct expected expect(const struct index *ix,
   memset(&e, 0, sizeof e);
   if (scan->top.k == 0) return e;
   visit(ix, scan, ix->n_lists, &e);
-  for (uint32_t j = 0; j < ix->n_lists && j < scan->n_probes; j++) {
+  for (uint32_t j = 0; j < ix->n_lists; j++) {
+    if (e.n >= scan->top.k && j >= scan->n_probes) break;
     if (j >= scan->min_probes && e.n >= scan->top.k &&
         scan->stop_ratio < INFINITY) {
       const double gap = (double)ix->order_distances[j] -
                          (double)ix->order_distances[0];
       const double kth = e.distances[scan->top.k - 1];
       const double r2 = scan->scale * kth + scan->offset;
-      if (!(gap <= (double)scan->stop_ratio * r2)) break;
+      if (!(gap * pow(j + 1, 0.75) <= (double)scan->stop_ratio * r2)) break;
     }
     visit(ix, scan, ix->order[j], &e);
   }
