@@ -17,6 +17,9 @@
  *    a key (Len, Grubbs, Ristenpart 2021).
  * 5. Failure is AUTH_FAILED whatever failed, and leaves zeros: a caller that
  *    forgets to check sees no plaintext that was not authenticated.
+ * 6. libsodium's SSSE3 ChaCha20, compiled to SIMD128, encrypts twice as fast
+ *    as its portable one. It is chosen at start-up by what this file was
+ *    compiled for, since wasm has no CPU to ask.
  */
 #include <sodium.h>
 
@@ -45,6 +48,15 @@ void randombytes_buf(void *const buffer, const size_t size) {
 }
 
 void sodium_misuse(void) { __builtin_trap(); }
+
+int sodium_runtime_has_ssse3(void) { return SV_SIMD; }
+
+/* Of libsodium's private headers. */
+int _crypto_stream_chacha20_pick_best_implementation(void);
+
+__attribute__((constructor)) static void pick_implementation(void) {
+  _crypto_stream_chacha20_pick_best_implementation();
+}
 
 int32_t sv_hash(const uint8_t *bytes, size_t length, uint8_t out[32]) {
   crypto_generichash_blake2b(out, SV_HASH_BYTES, bytes, length, NULL, 0);

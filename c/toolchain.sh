@@ -53,6 +53,7 @@ sodium_files="
   crypto_sign/ed25519/ref10/keypair.c
   crypto_sign/ed25519/ref10/open.c
   crypto_sign/ed25519/ref10/sign.c
+  crypto_stream/chacha20/dolbeau/chacha20_dolbeau-ssse3.c
   crypto_stream/chacha20/ref/chacha20_ref.c
   crypto_stream/chacha20/stream_chacha20.c
   crypto_verify/sodium/verify.c

@@ -242,12 +242,10 @@ export class Segment {
 
   /** Rows of this segment that carry the ids; hashes are those of the segment's epoch. */
   async find(ids: readonly string[], hashes: Uint8Array): Promise<Map<string, number>> {
-    const entries = await this.#findEntries(hashes);
     const found = new Map<string, number>();
-    await Promise.all(ids.map(async (id, i) => {
-      for (const row of entries.get(i) ?? []) {
-        if ((await this.id(row)) === id) found.set(id, row);
-      }
+    await Promise.all([...await this.#findEntries(hashes)].map(async ([i, rows]) => {
+      const id = ids[i] ?? '';
+      for (const row of rows) if ((await this.id(row)) === id) found.set(id, row);
     }));
     return found;
   }

@@ -341,6 +341,42 @@ static void draws_by_size(void) {
   CHECK(large > 260 && large < 340);
 }
 
+/* The same over 598 draws, lists far apart in the totals: two crowds of 600
+ * rows, in the first list and the last, end with about 300 lists each. */
+static void draws_many_by_size(void) {
+  enum { K = 600, N = 1200 };
+  struct run r = make_run(N, 1, K);
+  for (uint32_t i = 0; i < N; i++)
+    r.rows[i] = (i % 2 ? 10 : 20) + r.rows[i];
+  for (uint32_t j = 0; j < K; j++) r.centroids[j] = -1e6f;
+  r.centroids[0] = 10;
+  r.centroids[K - 1] = 20;
+  r.state.max_iters = 1;
+  start(&r, 1);
+  finish(&r);
+  uint32_t low = 0;
+  for (uint32_t j = 0; j < K; j++) low += r.centroids[j] < 15;
+  CHECK(low > 250 && low < 350);
+  drop_run(r);
+}
+
+static void sums_in_f64(void) {
+  struct run r = make_run(30000, 3, 2);
+  double *means = make(6 * sizeof *means);
+  uint32_t counts[2];
+  for (uint32_t i = 0; i < 3 * 30000; i++) r.rows[i] += 300;
+  start(&r, 0);
+  for (uint32_t i = 0; i < 3; i++) {
+    const double objective = pass_oracle(&r, means, counts);
+    step(&r, UINT32_MAX);
+    CHECK(fabs(r.state.objective - objective) <= 2e-8 * objective);
+    for (uint32_t t = 0; t < 6; t++)
+      CHECK(fabs((double)r.centroids[t] - means[t]) <= 0x1p-15);
+  }
+  free(means);
+  drop_run(r);
+}
+
 static void fills_all(void) {
   for (uint32_t round = 0; round < 10; round++) {
     enum { K = 40, N = 2000, DIM = 6 };
@@ -381,6 +417,14 @@ static void edges(void) {
   finish(&r);
   CHECK(r.state.objective == 0 && r.state.iteration == 1);
   CHECK(same_bits(r.rows, r.centroids, 37 * 4 * sizeof(float)));
+  drop_run(r);
+
+  r = make_run(12, 4, 12); /* k = n, each row twice */
+  memcpy(r.rows, r.rows + 6 * 4, 6 * 4 * sizeof(float));
+  start(&r, 0);
+  finish(&r);
+  CHECK(r.state.objective == 0 && r.state.repaired == 0);
+  CHECK(same_bits(r.rows, r.centroids, 12 * 4 * sizeof(float)));
   drop_run(r);
 
   r = make_run(1000, 3, 1); /* k = 1 */
@@ -518,6 +562,8 @@ int main(void) {
   run("splits a list by 1/1024 up and down", splits);
   run("never splits a list of one row", spares_singletons);
   run("draws donors by size", draws_by_size);
+  run("draws many donors by size", draws_many_by_size);
+  run("sums rows and distances in f64", sums_in_f64);
   run("leaves no list empty, even from hopeless centroids", fills_all);
   run("refills 5,000 lists at once", fills_many);
   run("k = n, k = 1 and n = 1 work", edges);

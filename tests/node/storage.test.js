@@ -22,26 +22,29 @@ function object(number, size = 300_000) {
   return new Uint8Array(new Uint32Array(size / 4).fill(number).buffer);
 }
 
-function isWhole(bytes, number) {
-  return Buffer.compare(Buffer.from(bytes), Buffer.from(object(number))) === 0;
+function isWhole(bytes, number, size) {
+  return Buffer.compare(Buffer.from(bytes), Buffer.from(object(number, size))) === 0;
 }
 
-// Run as a child process: create numbered objects and report to the parent.
+// Run as a child process: create the objects asked for, and tell which were won.
 if (process.argv[2] === 'child') {
-  const [directory, from, to, label] = process.argv.slice(3);
-  const storage = fileStorage(directory);
-  await new Promise((start) => process.once('message', start).send('ready'));
-  const won = [];
-  for (let i = Number(from); i < Number(to); i++) {
-    if (await storage.create(`o/${i}`, object(label === 'number' ? i : Number(label)))) won.push(i);
-  }
-  process.send(won, () => process.disconnect());
+  const storage = fileStorage(process.argv[3]);
+  process.on('message', async ({ from, to, fill }) => {
+    const numbers = Array.from({ length: to - from }, (_, i) => from + i);
+    const won = await Promise.all(numbers.map((i) => storage.create(`o/${i}`, object(fill, 3000))));
+    process.send(numbers.filter((_, i) => won[i]));
+  });
+  process.send('ready');
+} else if (process.argv[2] === 'endless') {
+  const storage = fileStorage(process.argv[3]);
+  process.send('ready');
+  for (let i = Number(process.argv[4]); ; i++) await storage.create(`o/${i}`, object(i));
 } else {
   await tests();
 }
 
-async function child(directory, from, to, label) {
-  const process = fork(SELF, ['child', directory, String(from), String(to), String(label)]);
+async function child(...args) {
+  const process = fork(SELF, args.map(String));
   await once(process, 'message');
   return process;
 }
@@ -220,18 +223,24 @@ function fileTests() {
 
   test('has exactly one winner for each of 500 keys that two processes race for', () =>
     inDirectory(async (directory) => {
-      const racers = await Promise.all([7, 8].map((n) => child(directory, 0, 500, n)));
-      const results = racers.map((racer) => once(racer, 'message'));
+      const racers = await Promise.all([7, 8].map(() => child('child', directory)));
       const ends = racers.map((racer) => once(racer, 'exit'));
-      for (const racer of racers) racer.send('go');
-      const [[first], [second]] = await Promise.all(results);
+      const won = [[], []];
+      // In rounds, so that neither can get ahead of the other for good.
+      for (let from = 0; from < 500; from += 10) {
+        const results = racers.map((racer) => once(racer, 'message'));
+        racers.forEach((racer, i) => racer.send({ from, to: from + 10, fill: 7 + i }));
+        for (const [i, [keys]] of (await Promise.all(results)).entries()) won[i].push(...keys);
+      }
+      for (const racer of racers) racer.disconnect();
       await Promise.all(ends);
-      assert.equal(first.length + second.length, 500);
-      assert.equal(new Set([...first, ...second]).size, 500);
-      assert.ok(first.length > 0 && second.length > 0, 'they did race');
+      assert.equal(won[0].length + won[1].length, 500);
+      assert.equal(new Set(won.flat()).size, 500);
+      assert.ok(won[0].length > 0 && won[1].length > 0, 'they did race');
       const storage = fileStorage(directory);
-      for (const i of first) assert.ok(isWhole(await storage.read(`o/${i}`), 7));
-      for (const i of second) assert.ok(isWhole(await storage.read(`o/${i}`), 8));
+      for (const [i, keys] of won.entries()) {
+        for (const key of keys) assert.ok(isWhole(await storage.read(`o/${key}`), 7 + i, 3000));
+      }
     }));
 
   test('shows no partial object after 50 processes were killed while creating', () =>
@@ -239,9 +248,8 @@ function fileTests() {
       let seen = 0;
       let leftovers = 0;
       for (let round = 0; round < 50; round++) {
-        const writer = await child(directory, seen, 1e9, 'number');
+        const writer = await child('endless', directory, seen);
         const end = once(writer, 'exit');
-        writer.send('go');
         await new Promise((resolve) => setTimeout(resolve, 5 + Math.random() * 40));
         writer.kill('SIGKILL');
         await end;
