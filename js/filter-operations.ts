@@ -137,7 +137,7 @@ class Every implements Operation {
 function everyOf(condition: Condition, options: Options): Every {
   return new Every(
     Object.entries(condition).map(([name, operand]) => {
-      const create = operations[name as keyof typeof operations];
+      const create = table[name as keyof typeof table];
       return create(operand as never, condition, options as never, name) as Operation;
     }),
   );
@@ -246,8 +246,7 @@ function typeOf(value: unknown): TypeName | undefined {
   return type === 'number' || type === 'string' || type === 'object' ? type : undefined;
 }
 
-/** The operations table for sift; the operands have been checked by then. */
-export const operations = {
+const table = {
   $and,
   $or,
   $nor,
@@ -279,3 +278,6 @@ export const operations = {
       return type !== undefined && names.includes(type);
     }),
 };
+
+/** The operations table for sift; the operands have been checked by then. */
+export const operations: NonNullable<Options['operations']> = table;
