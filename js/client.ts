@@ -4,21 +4,38 @@ import { EncryptedIndex } from './encrypted-index.js';
 import { SealvecError } from './errors.js';
 import { type IndexConfig, MAX_DIMENSION } from './manifest.js';
 import { OpenIndex } from './open-index.js';
-import { ClientSettings } from './settings.js';
+import { ClientSettings, readStorage } from './settings.js';
 import { IndexStore, listIndexNames } from './store.js';
-import { importIndex } from './transfer.js';
+import { readIndexName } from './text.js';
+import { copyIndex, type Transferred } from './transfer.js';
 import {
-  readBoolean, readCallKey, readChoice, readFunction, readIndexName, readInteger, readKey, readOptions,
-  readWatch,
+  readBoolean, readCallKey, readChoice, readFunction, readInteger, readKey, readOptions, readWatch,
 } from './validate.js';
 import type {
-  ClientOptions, CreateIndexOptions, Embed, ImportOptions, LoadIndexOptions, Metric,
+  ClientOptions, CreateIndexOptions, Embed, ImportOptions, LoadIndexOptions, Metric, Precision,
 } from '../types/api.js';
 
-const METRICS: readonly Metric[] = ['euclidean', 'squared_euclidean', 'cosine', 'inner_product'];
+const METRICS: readonly Metric[] = [
+  'euclidean', 'squared_euclidean', 'cosine', 'inner_product',
+];
+const PRECISIONS: readonly Precision[] = ['float32', 'float16'];
+const CREATE_OPTIONS = [
+  'indexName', 'indexKey', 'dimension', 'embed', 'metric', 'precision', 'autoTrain',
+] as const;
+const LOAD_OPTIONS = ['indexName', 'indexKey', 'userId', 'minGeneration', 'embed'] as const;
 
 function readEmbed(value: unknown): Embed | undefined {
   return value === undefined ? undefined : readFunction('embed', value) as unknown as Embed;
+}
+
+function readConfig(given: Partial<Record<string, unknown>>): IndexConfig {
+  const { dimension, metric = 'euclidean', precision = 'float32', autoTrain = false } = given;
+  return {
+    dimension: dimension === undefined ? 0 : readInteger('dimension', dimension, 1, MAX_DIMENSION),
+    metric: readChoice('metric', metric, METRICS),
+    precision: readChoice('precision', precision, PRECISIONS),
+    autoTrain: readBoolean('autoTrain', autoTrain),
+  };
 }
 
 /**
@@ -26,14 +43,15 @@ function readEmbed(value: unknown): Embed | undefined {
  *
  * @example
  * const client = new Client({ storage: memoryStorage() });
- * const index = await client.createIndex({ indexName: 'notes', indexKey: generateKey(), dimension: 2 });
+ * const indexKey = generateKey();
+ * const index = await client.createIndex({ indexName: 'notes', indexKey, dimension: 2 });
  * await index.upsert({ items: [{ id: 'a', vector: [1, 0] }] });
  * const { results } = await index.query({ queryVectors: [1, 0], topK: 1 });
  */
 export class Client {
   readonly #settings: ClientSettings;
   readonly #indexes = new Set<EncryptedIndex>();
-  #closed = false;
+  #closing: Promise<void> | undefined;
 
   /** @throws `INVALID_ARGUMENT` naming the option. */
   constructor(options: ClientOptions) {
@@ -41,37 +59,44 @@ export class Client {
   }
 
   #check(): void {
-    if (this.#closed) throw new SealvecError('CLOSED', 'the client is closed');
+    if (this.#closing) throw new SealvecError('CLOSED', 'the client is closed');
   }
 
-  #handle(indexName: string, open: OpenIndex | undefined, embed: Embed | undefined): EncryptedIndex {
-    const index = new EncryptedIndex(this.#settings, indexName, open, embed);
+  #handle(
+    indexName: string, open: OpenIndex | undefined, embed: Embed | undefined,
+  ): EncryptedIndex {
+    if (this.#closing) open?.close();
+    this.#check();
+    const closed = (): unknown => this.#indexes.delete(index);
+    const index = new EncryptedIndex(this.#settings, indexName, { open, embed, closed });
     this.#indexes.add(index);
     return index;
   }
 
   /**
-   * Makes an empty index under a new name.
+   * Makes an empty index under a new name. `dimension` may be left to the first upsert; with
+   * `embed`, items may come as texts.
    *
    * @throws `ALREADY_EXISTS` when the name is taken.
+   * @example
+   * const made = await client.createIndex({
+   *   indexName: 'papers', indexKey, dimension: 384, metric: 'cosine',
+   * });
    */
   async createIndex(options: CreateIndexOptions): Promise<EncryptedIndex> {
     this.#check();
-    const given = readOptions('createIndex', options, ['indexName', 'indexKey', 'dimension', 'embed', 'metric', 'precision', 'autoTrain']);
+    const given = readOptions('createIndex', options, CREATE_OPTIONS);
     const indexName = readIndexName(given.indexName);
-    const indexKey = readKey('indexKey', given.indexKey, 32);
     const embed = readEmbed(given.embed);
-    const config: IndexConfig = {
-      dimension: given.dimension === undefined ? 0 : readInteger('dimension', given.dimension, 1, MAX_DIMENSION),
-      metric: readChoice('metric', given.metric ?? 'euclidean', METRICS),
-      precision: readChoice('precision', given.precision ?? 'float32', ['float32', 'float16']),
-      autoTrain: readBoolean('autoTrain', given.autoTrain ?? false),
-    };
+    const config = readConfig(given);
+    const indexKey = readKey('indexKey', given.indexKey, 32);
     try {
       const module = await this.#settings.module();
-      await IndexStore.create(await Core.instantiate(module), this.#settings.storage, indexName, indexKey, config);
+      const core = await Core.instantiate(module);
+      await IndexStore.create(core, this.#settings.storage, indexName, indexKey, config);
       const key = { indexKey, userId: undefined };
-      return this.#handle(indexName, await OpenIndex.open(module, this.#settings.openOptions(indexName, key)), embed);
+      const open = await OpenIndex.open(module, this.#settings.openOptions(indexName, key));
+      return this.#handle(indexName, open, embed);
     } finally {
       indexKey.fill(0);
     }
@@ -82,43 +107,71 @@ export class Client {
    *
    * @throws `NOT_FOUND`, `WRONG_KEY`, `CORRUPTED`, or `ROLLED_BACK` when the last commit is older
    * than `minGeneration`.
+   * @example
+   * const again = await client.loadIndex({ indexName: 'notes', indexKey });
    */
   async loadIndex(options: LoadIndexOptions): Promise<EncryptedIndex> {
     this.#check();
-    const given = readOptions('loadIndex', options, ['indexName', 'indexKey', 'userId', 'minGeneration', 'embed']);
+    const given = readOptions('loadIndex', options, LOAD_OPTIONS);
+    const { minGeneration = 0 } = given;
     const indexName = readIndexName(given.indexName);
-    const key = readCallKey(given);
     const embed = readEmbed(given.embed);
-    const minGeneration = given.minGeneration === undefined ? 0 : readInteger('minGeneration', given.minGeneration, 0, Number.MAX_SAFE_INTEGER);
+    const least = readInteger('minGeneration', minGeneration, 0, Number.MAX_SAFE_INTEGER);
+    const key = readCallKey(given);
+    const { storage, logger } = this.#settings;
     if (!key) {
-      await IndexStore.find(this.#settings.storage, indexName, minGeneration, this.#settings.logger);
+      await IndexStore.find(storage, indexName, least, logger);
       return this.#handle(indexName, undefined, embed);
     }
     try {
-      const open = await OpenIndex.open(await this.#settings.module(), this.#settings.openOptions(indexName, key, minGeneration));
+      const module = await this.#settings.module();
+      const open = await OpenIndex.open(module, this.#settings.openOptions(indexName, key, least));
       return this.#handle(indexName, open, embed);
     } finally {
       key.indexKey.fill(0);
     }
   }
 
-  /** The names of all indexes in the storage; they can be read without a key. */
+  /**
+   * The names of all indexes in the storage; they can be read without a key.
+   *
+   * @example
+   * const names = await client.listIndexes();
+   */
   async listIndexes(): Promise<string[]> {
     this.#check();
     return listIndexNames(this.#settings.storage);
   }
 
-  /** Copies an index that `export` wrote to another storage into this one. */
-  async import(options: ImportOptions): Promise<{ objects: number; bytes: number }> {
+  /**
+   * Copies an index that `export` wrote to another storage into this one; needs no key.
+   *
+   * @throws `NOT_FOUND` when it is not there, `ALREADY_EXISTS` when the name is taken here.
+   * @example
+   * const backup = memoryStorage();
+   * await index.export({ to: backup });
+   * await new Client({ storage: memoryStorage() }).import({ from: backup, indexName: 'notes' });
+   */
+  async import(options: ImportOptions): Promise<Transferred> {
     this.#check();
     const given = readOptions('import', options, ['from', 'indexName', 'onProgress', 'signal']);
-    return importIndex(this.#settings.storage, readIndexName(given.indexName), given.from, readWatch(given));
+    const from = readStorage('from', given.from);
+    const watch = readWatch(given);
+    return copyIndex(from, this.#settings.storage, readIndexName(given.indexName), watch);
   }
 
-  /** Closes every index opened through this client, and its storage. */
+  /**
+   * Closes every index opened through this client, and its storage. May be called again.
+   *
+   * @example
+   * await client.close();
+   */
   async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     await Promise.all([...this.#indexes].map((index) => index.close()));
     await this.#settings.storage.close();
   }

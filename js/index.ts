@@ -3,6 +3,7 @@ export { Client } from './client.js';
 export type { EncryptedIndex } from './encrypted-index.js';
 export { SealvecError } from './errors.js';
 export { generateKey } from './generate-key.js';
-export { fileStorage } from './platform.js';
+export { fileStorage, indexedDBStorage } from './platform.js';
+export type { IndexedDBOptions } from './storage/indexeddb.js';
 export { memoryStorage } from './storage/memory.js';
 export type * from '../types/api.js';

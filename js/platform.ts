@@ -6,9 +6,10 @@ import { Worker } from 'node:worker_threads';
 import type { Endpoint } from './endpoint.js';
 import { SealvecError } from './errors.js';
 import { fileStorage } from './storage/file.js';
+import { indexedDBStorage } from './storage/indexeddb.js';
 import type { Storage, UrlLike } from '../types/api.js';
 
-export { fileStorage };
+export { fileStorage, indexedDBStorage };
 
 /** The storage that a string names: a directory. */
 export function namedStorage(directory: string): Storage {

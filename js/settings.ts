@@ -1,35 +1,67 @@
 /** What a Client was made with, checked, and shared by its indexes. */
 import type { Endpoint } from './endpoint.js';
 import { webEndpoint } from './endpoint.js';
-import { loadModule } from './loader.js';
+import { checkSource, loadModule } from './loader.js';
 import type { OpenOptions } from './open-index.js';
 import { environment, namedStorage, startWorker } from './platform.js';
-import { type CallKey, invalid, readBoolean, readInteger, readNumber, readOptions } from './validate.js';
+import { typed } from './storage/typed.js';
+import { readText } from './text.js';
+import {
+  type CallKey, invalid, readBoolean, reading, readInteger, readOptions, refuse,
+} from './validate.js';
 import type { ClientOptions, Logger, Storage, WasmSource, WorkerLike } from '../types/api.js';
 
+const OPTIONS = [
+  'storage', 'wasm', 'worker', 'cacheBytes', 'retrainThreshold', 'minTrainVectors', 'logger',
+] as const;
 const STORAGE_CALLS = ['read', 'create', 'delete', 'list', 'close'] as const;
+const MAX_PLACE = 4096;
+const MAX_VECTORS = 2 ** 31;
+const DEFAULT_THRESHOLD = 10_000;
 
-function readStorage(value: unknown): Storage {
-  if (typeof value === 'string') {
-    return value === '' ? invalid('storage', 'a place or a Storage object', value) : namedStorage(value);
-  }
-  const object = value as Storage | null;
-  if (typeof object !== 'object' || object === null) invalid('storage', 'a place or a Storage object', value);
-  const missing = STORAGE_CALLS.find((call) => typeof object[call] !== 'function');
-  if (missing) invalid('storage', `a Storage object with ${missing}()`, value);
-  return object;
+/** A storage that the caller made. */
+export function readStorage(argument: string, value: unknown): Storage {
+  return reading(argument, () => {
+    const storage = value as Storage | null;
+    if (typeof storage !== 'object' || storage === null) invalid(argument, 'a Storage', value);
+    const missing = STORAGE_CALLS.find((call) => typeof storage[call] !== 'function');
+    if (missing) invalid(argument, `a Storage with ${missing}()`, value);
+    return typed(storage);
+  });
+}
+
+function readPlace(value: unknown): Storage {
+  if (typeof value !== 'string') return readStorage('storage', value);
+  const place = readText('storage', value, MAX_PLACE);
+  if (place === '') refuse('storage', 'a place or a Storage', 'an empty text');
+  if (place.includes('\0')) refuse('storage', 'a place without a NUL character', 'one with it');
+  return namedStorage(place);
 }
 
 function readThreshold(value: unknown): number {
-  const given = value ?? environment('RETRAIN_THRESHOLD');
-  if (given === undefined) return 10_000;
-  return readInteger('retrainThreshold', typeof given === 'string' ? Number(given) : given, 1, 2 ** 31);
+  if (value !== undefined) return readInteger('retrainThreshold', value, 1, MAX_VECTORS);
+  const name = 'RETRAIN_THRESHOLD';
+  const text = environment(name)?.trim();
+  if (!text) return DEFAULT_THRESHOLD;
+  return /^\d+$/.test(text) ? readInteger(name, Number(text), 1, MAX_VECTORS)
+    : invalid(name, `an integer from 1 to ${MAX_VECTORS}`, text);
 }
 
+/** A logger that fails fails alone: no call of the index does with it. */
 function readLogger(value: unknown): Logger {
-  const logger = (value ?? console) as Logger;
-  if (typeof logger !== 'object' || typeof logger.warn !== 'function') invalid('logger', 'an object with warn()', value);
-  return logger;
+  const logger = (value === undefined ? console : value) as Logger | null;
+  const sound = reading('logger', () =>
+    typeof logger === 'object' && typeof logger?.warn === 'function');
+  if (!sound) invalid('logger', 'an object with warn()', value);
+  return {
+    warn: (message) => {
+      try {
+        logger?.warn(message);
+      } catch {
+        // There is nowhere left to tell it.
+      }
+    },
+  };
 }
 
 export class ClientSettings {
@@ -43,20 +75,25 @@ export class ClientSettings {
   #module: Promise<WebAssembly.Module> | undefined;
 
   constructor(options: ClientOptions) {
-    const given = readOptions('Client', options, ['storage', 'wasm', 'worker', 'cacheBytes', 'retrainThreshold', 'minTrainVectors', 'logger']);
-    this.storage = readStorage(given.storage);
-    this.cacheBytes = given.cacheBytes === undefined ? Infinity : readNumber('cacheBytes', given.cacheBytes, 0, Infinity);
+    const given = readOptions('Client', options, OPTIONS);
+    const { cacheBytes, minTrainVectors = 10_000, worker = true } = given;
+    this.cacheBytes = cacheBytes === undefined ? Infinity
+      : readInteger('cacheBytes', cacheBytes, 0, Number.MAX_SAFE_INTEGER);
     this.retrainThreshold = readThreshold(given.retrainThreshold);
-    this.minTrainVectors = readInteger('minTrainVectors', given.minTrainVectors ?? 10_000, 1, 2 ** 31);
+    this.minTrainVectors = readInteger('minTrainVectors', minTrainVectors, 1, MAX_VECTORS);
     this.logger = readLogger(given.logger);
-    this.#wasm = given.wasm as WasmSource | undefined;
-    const { worker = true } = given;
-    this.#worker = typeof worker === 'function' ? worker as () => WorkerLike : readBoolean('worker', worker);
+    this.#wasm = given.wasm === undefined ? undefined : checkSource(given.wasm);
+    this.#worker = typeof worker === 'function' ? worker as () => WorkerLike
+      : readBoolean('worker', worker);
+    this.storage = readPlace(given.storage);
   }
 
-  /** The compiled core, loaded on first use. */
+  /** The compiled core, loaded on first use; a failure to load it is not kept. */
   module(): Promise<WebAssembly.Module> {
-    this.#module ??= loadModule(this.#wasm);
+    this.#module ??= loadModule(this.#wasm).catch((error: unknown) => {
+      this.#module = undefined;
+      throw error;
+    });
     return this.#module;
   }
 

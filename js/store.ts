@@ -29,6 +29,8 @@ import type { Logger, Storage } from '../types/api.js';
 
 const MAGIC = new TextEncoder().encode('SVINDEX1');
 const HEADER_PREFIX = 'index/';
+/** The newest generation committed through each storage of this process, by index. */
+const COMMITTED = new WeakMap<Storage, Map<string, number>>();
 /** How often a reader or writer starts again before it gives up. */
 export const MAX_ATTEMPTS = 100;
 
@@ -116,6 +118,7 @@ export class IndexStore implements ObjectContext {
   /** Whether the newest manifest was torn when it was last read. */
   recovered = false;
   readonly #logger: Logger;
+  readonly #id: string;
   readonly #removed = new Set<string>();
   readonly #pins = new Map<string, number>();
   #newest: Loaded;
@@ -130,6 +133,7 @@ export class IndexStore implements ObjectContext {
     this.indexName = parts.indexName;
     this.indexId = parts.indexId;
     this.#logger = parts.logger;
+    this.#id = hex(parts.indexId);
     this.keyring = keyring;
     this.#newest = newest;
   }
@@ -194,9 +198,20 @@ export class IndexStore implements ObjectContext {
     return this.#newest.manifest;
   }
 
+  /** Whether another handle of this process has committed since this one looked. */
+  #isBehind(): boolean {
+    const committed = COMMITTED.get(this.storage)?.get(this.#id) ?? 0;
+    return committed > this.manifest.generation;
+  }
+
+  #tellOthers({ generation }: Manifest): void {
+    const committed = COMMITTED.get(this.storage) ?? new Map<string, number>();
+    COMMITTED.set(this.storage, committed.set(this.#id, generation));
+  }
+
   /** Reads the newest commit of any writer; with `maxAge` (ms), only if the last look is older. */
   async refresh(maxAge = -1): Promise<Manifest> {
-    if (Date.now() - this.#checkedAt <= maxAge) return this.manifest;
+    if (Date.now() - this.#checkedAt <= maxAge && !this.#isBehind()) return this.manifest;
     const found = await findNewest(this.#parts(), this.manifest.generation, this.manifest.generation);
     this.#checkedAt = Date.now();
     if (found.generation > this.manifest.generation) {
@@ -246,6 +261,7 @@ export class IndexStore implements ObjectContext {
       if (await this.#take(manifest.generation, bytes)) {
         this.#newest = { manifest, hash: manifestHash(this.keyring, bytes) };
         this.#checkedAt = Date.now();
+        this.#tellOthers(manifest);
         await this.#sweep(manifest);
         return manifest;
       }

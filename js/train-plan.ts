@@ -15,7 +15,7 @@ const QUERIES = 1_000;
 /** Decrypted bytes of a batch when nothing bounds them. */
 const BATCH_BYTES = 24 << 20;
 /** Three iterations that together gain less than this have stalled. */
-const STALL = 0.005;
+const STALL = 0.01;
 const DEFAULT_TOLERANCE = 1e-6;
 
 export interface TrainPlan extends ReturnType<typeof readWatch> {

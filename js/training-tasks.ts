@@ -2,6 +2,7 @@
 import { calibrate, NEIGHBORS } from './calibrate.js';
 import { Clustering } from './clustering.js';
 import type { Arena, Core } from './core.js';
+import { kmeans } from './kmeans.js';
 import type { IndexConfig } from './manifest.js';
 import { coreMetric, routeDimension } from './metric.js';
 import type { ObjectContext } from './object.js';
@@ -13,13 +14,6 @@ import type {
   SampleTask, Task, TaskResults,
 } from '../types/protocol.js';
 
-/** Offsets in `struct sv_kmeans` of c/sv.h under wasm32. */
-const KMEANS = {
-  n: 0, dim: 4, k: 8, maxIters: 12, tolerance: 16, stall: 20, seed: 24, iteration: 40, nextRow: 44,
-  stop: 52, size: 96,
-} as const;
-/** Multiplications between two looks at the clock, about 10 ms. */
-const STEP_MACS = 1e8;
 /** Rows assigned between two ticks. */
 const ROUTE_STEP = 1024;
 const EMPTY_CURVE = { recall: [1], at10: [Infinity], at100: [Infinity] };
@@ -140,31 +134,16 @@ export class TrainingTasks {
   async #cluster(task: ClusterTask): Promise<ClusterResult> {
     const core = this.#core;
     const dim = this.#dimension;
-    const { pointer: rows, n } = this.#sample;
+    const { pointer, n } = this.#sample;
     const arena = core.arena();
     try {
-      const state = arena.take(KMEANS.size);
       const centroids = arena.take(task.nLists * dim * 4);
-      const scratch = arena.take(core.exports.sv_kmeans_scratch_size(dim, task.nLists));
-      core.fill(state, KMEANS.size, 0);
-      core.setWord(state + KMEANS.n, n);
-      core.setWord(state + KMEANS.dim, dim);
-      core.setWord(state + KMEANS.k, task.nLists);
-      core.setWord(state + KMEANS.maxIters, task.maxIters);
-      core.setFloat(state + KMEANS.tolerance, task.tolerance);
-      core.setFloat(state + KMEANS.stall, task.stall);
-      core.setWord(state + KMEANS.seed, task.seed);
-      core.check(core.exports.sv_kmeans_start(state, rows, 0, centroids, scratch), 'nLists');
-      const step = Math.max(64, Math.floor(STEP_MACS / (task.nLists * dim)));
-      while (core.check(core.exports.sv_kmeans_step(state, rows, step, centroids, scratch), 'k-means') === 1) {
-        const done = core.word(state + KMEANS.iteration) + core.word(state + KMEANS.nextRow) / n;
-        // Nobody knows how many iterations it takes: this rises ever more slowly, and by maxIters is 1.
-        await this.#tick(Math.max(done / task.maxIters, 1 - 8 / (8 + done)));
-      }
-      return {
-        centroids: core.floats(centroids, task.nLists * dim),
-        iterations: core.word(state + KMEANS.iteration), stop: core.word(state + KMEANS.stop),
-      };
+      const { iterations, stop } = await kmeans(
+        core, { pointer, n, dim }, { ...task, k: task.nLists }, centroids,
+        // Nobody knows how many passes it takes: this rises ever more slowly, and by maxIters is 1.
+        async (passes) => this.#tick(Math.max(passes / task.maxIters, 1 - 8 / (8 + passes))),
+      );
+      return { centroids: core.floats(centroids, task.nLists * dim), iterations, stop };
     } finally {
       arena.free();
       this.#sampleArena?.free();

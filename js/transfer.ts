@@ -1,89 +1,113 @@
-/** Export and import: an index's sealed objects carried from one storage to another, without a key. */
+/** Export and import: sealed objects carried from one storage to another, without a key. */
 import { throwIfAborted } from './abort.js';
-import { SealvecError } from './errors.js';
 import { hex } from './bytes.js';
-import { manifestPrefix } from './manifest.js';
+import { SealvecError } from './errors.js';
+import { manifestPrefix, readManifestHeader } from './manifest.js';
 import { headerKey, MAX_ATTEMPTS, readIndexId } from './store.js';
-import { invalid } from './validate.js';
-import type { AbortSignalLike, Progress, Storage } from '../types/api.js';
+import type { Watch } from './validate.js';
+import type { Storage } from '../types/api.js';
 
-interface Watch {
-  readonly onProgress: ((progress: Progress) => void) | undefined;
-  readonly signal: AbortSignalLike | undefined;
+export interface Transferred {
+  objects: number;
+  bytes: number;
 }
 
-async function copyObject(from: Storage, to: Storage, key: string): Promise<number | undefined> {
-  const bytes = await from.read(key);
-  if (!bytes) return undefined;
-  await to.create(key, bytes);
-  return bytes.length;
-}
+/** One way of copying: what was copied so far, and how large it was. */
+class Copy {
+  readonly #from: Storage;
+  readonly #to: Storage;
+  readonly #watch: Watch;
+  readonly #copied = new Map<string, number>();
 
-/** Copies all but the manifests that are new since the last round; false when one vanished. */
-async function copyRound(from: Storage, to: Storage, keys: readonly string[], copied: Map<string, number>, watch: Watch): Promise<boolean> {
-  for (const [at, key] of keys.entries()) {
-    throwIfAborted(watch.signal);
-    if (!copied.has(key)) {
-      const size = await copyObject(from, to, key);
-      if (size === undefined) return false;
-      copied.set(key, size);
-    }
-    watch.onProgress?.({ phase: 'copy', fraction: (at + 1) / (keys.length + 2) });
+  constructor(from: Storage, to: Storage, watch: Watch) {
+    this.#from = from;
+    this.#to = to;
+    this.#watch = watch;
   }
-  return true;
+
+  /** Copies an object unless that was done before; false when it vanished. */
+  async object(key: string): Promise<boolean> {
+    throwIfAborted(this.#watch.signal);
+    if (this.#copied.has(key)) return true;
+    const bytes = await this.#from.read(key);
+    if (!bytes) return false;
+    await this.#to.create(key, bytes);
+    this.#copied.set(key, bytes.length);
+    return true;
+  }
+
+  /** Copies objects in order; false when one vanished. */
+  async all(keys: readonly string[]): Promise<boolean> {
+    for (const [at, key] of keys.entries()) {
+      if (!(await this.object(key))) return false;
+      this.#watch.onProgress?.({ phase: 'copy', fraction: (at + 1) / (keys.length + 1) });
+    }
+    return true;
+  }
+
+  /** Removes what an earlier round, or an earlier copy that was cut short, left there. */
+  async keepOnly(keys: readonly string[], prefix: string): Promise<void> {
+    const wanted = new Set(keys);
+    const stale = (await this.#to.list(prefix)).filter((key) => !wanted.has(key));
+    if (stale.length > 0) await this.#to.delete(stale);
+    for (const key of stale) this.#copied.delete(key);
+  }
+
+  /** Makes the copy an index. */
+  async finish(indexName: string): Promise<Transferred> {
+    throwIfAborted(this.#watch.signal);
+    const header = await this.#from.read(headerKey(indexName));
+    if (!header) throw new SealvecError('NOT_FOUND', `no index named '${indexName}'`);
+    if (!(await this.#to.create(headerKey(indexName), header))) refuseTaken(indexName);
+    this.#watch.onProgress?.({ phase: 'copy', fraction: 1 });
+    const sizes = [...this.#copied.values(), header.length];
+    return { objects: sizes.length, bytes: sizes.reduce((sum, size) => sum + size, 0) };
+  }
+}
+
+/** Manifests to copy, oldest first: the newest, and where it is torn the one that stands for it. */
+async function manifestsOf(
+  from: Storage, keys: readonly string[], indexId: Uint8Array,
+): Promise<string[] | undefined> {
+  const prefix = manifestPrefix(indexId);
+  const manifests = keys.filter((key) => key.startsWith(prefix)).sort();
+  const newest = manifests.at(-1);
+  if (newest === undefined) return [];
+  const bytes = await from.read(newest);
+  if (!bytes) return undefined;
+  const whole = readManifestHeader(bytes, indexId, Number(newest.slice(prefix.length)));
+  return manifests.slice(whole ? -1 : -2);
+}
+
+function refuseTaken(indexName: string): never {
+  throw new SealvecError('ALREADY_EXISTS', `an index named '${indexName}' exists in the target`);
 }
 
 /**
- * Copies what the newest manifest needs, that manifest, and last the header, so that a copy cut
- * short is no index. Writers may go on meanwhile: a round whose newest manifest was replaced is
- * followed by another.
+ * Copies all objects of an index, then its newest manifest, and last the header, so that a copy cut
+ * short is no index. Writers may go on meanwhile: a round from which an object vanished is followed
+ * by another.
  */
-async function copyIndex(from: Storage, to: Storage, indexName: string, watch: Watch): Promise<{ objects: number; bytes: number }> {
+export async function copyIndex(
+  from: Storage, to: Storage, indexName: string, watch: Watch,
+): Promise<Transferred> {
+  throwIfAborted(watch.signal);
+  if (await to.read(headerKey(indexName))) refuseTaken(indexName);
   const indexId = await readIndexId(from, indexName);
-  const prefix = manifestPrefix(indexId);
-  const copied = new Map<string, number>();
+  const [prefix, ofManifests] = [`data/${hex(indexId)}/`, manifestPrefix(indexId)];
+  const copy = new Copy(from, to, watch);
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-    const keys = await from.list(`data/${hex(indexId)}/`);
-    const newest = keys.filter((key) => key.startsWith(prefix)).sort().at(-1);
-    if (!newest) throw new SealvecError('NOT_FOUND', `index '${indexName}' has no data in this storage`);
-    const objects = keys.filter((key) => !key.startsWith(prefix));
-    if (!(await copyRound(from, to, objects, copied, watch))) continue;
-    const size = await copyObject(from, to, newest);
-    if (size === undefined) continue;
-    const stale = [...copied.keys()].filter((key) => !objects.includes(key));
-    await to.delete(stale);
-    const header = await copyObject(from, to, headerKey(indexName));
-    watch.onProgress?.({ phase: 'copy', fraction: 1 });
-    const bytes = objects.reduce((sum, key) => sum + (copied.get(key) ?? 0), size + (header ?? 0));
-    return { objects: objects.length + 2, bytes };
+    const keys = await from.list(prefix);
+    const manifests = await manifestsOf(from, keys, indexId);
+    if (!manifests) continue;
+    if (manifests.length === 0) {
+      throw new SealvecError('NOT_FOUND', `index '${indexName}' has no data in this storage`);
+    }
+    const wanted = [...keys.filter((key) => !key.startsWith(ofManifests)), ...manifests];
+    if (!(await copy.all(wanted))) continue;
+    await copy.keepOnly(wanted, prefix);
+    return copy.finish(indexName);
   }
-  throw new SealvecError('CONFLICT', `index '${indexName}' changed ${MAX_ATTEMPTS} times while being copied`);
-}
-
-function readTarget(argument: string, value: unknown): Storage {
-  const storage = value as Storage | null;
-  if (typeof storage !== 'object' || storage === null || typeof storage.create !== 'function') {
-    invalid(argument, 'a Storage object', value);
-  }
-  return storage;
-}
-
-/** Copies an index out of `from` into a storage where its name is free. */
-export async function exportIndex(from: Storage, indexName: string, to: unknown, watch: Watch): Promise<{ objects: number; bytes: number }> {
-  const target = readTarget('to', to);
-  await refuseExisting(target, indexName);
-  return copyIndex(from, target, indexName, watch);
-}
-
-/** Copies an index that was exported into `to`. */
-export async function importIndex(to: Storage, indexName: string, from: unknown, watch: Watch): Promise<{ objects: number; bytes: number }> {
-  const source = readTarget('from', from);
-  await refuseExisting(to, indexName);
-  return copyIndex(source, to, indexName, watch);
-}
-
-async function refuseExisting(storage: Storage, indexName: string): Promise<void> {
-  if (await storage.read(headerKey(indexName))) {
-    throw new SealvecError('ALREADY_EXISTS', `an index named '${indexName}' exists in the target`);
-  }
+  const message = `index '${indexName}' changed ${MAX_ATTEMPTS} times while being copied`;
+  throw new SealvecError('CONFLICT', message);
 }

@@ -1,40 +1,116 @@
-/** Checks of arguments: each names the argument and says what was expected and what came. */
+/**
+ * Checks of arguments: each names the argument and says what was expected and what came. A
+ * caller's object is read once, property by property, so that one that changes or runs code when
+ * it is read can neither be checked as one thing and used as another, nor throw anything untyped.
+ */
 import { SealvecError } from './errors.js';
-import type { AbortSignalLike } from '../types/api.js';
+import type { AbortSignalLike, Progress } from '../types/api.js';
 
-/** How a value is called in an error message. */
-export function describe(value: unknown): string {
-  if (value === null) return 'null';
-  if (typeof value === 'string') return value.length > 40 ? `a string of ${value.length}` : `'${value}'`;
-  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
-  if (typeof value === 'bigint') return `${value}n`;
+type TypedArrayKind = 'Uint8Array' | 'Float32Array' | 'Float64Array';
+
+const readTag = Object.getOwnPropertyDescriptor(
+  Object.getPrototypeOf(Uint8Array.prototype) as object, Symbol.toStringTag,
+)?.get as (this: unknown) => string | undefined;
+
+/** Which typed array a value is, of whatever realm; a Proxy of one is none. */
+function kindOf(value: unknown): string | undefined {
+  return readTag.call(value);
+}
+
+export function isKind<K extends TypedArrayKind>(
+  value: unknown, kind: K,
+): value is InstanceType<(typeof globalThis)[K]> {
+  return kindOf(value) === kind;
+}
+
+function describeObject(value: object): string {
+  const kind = kindOf(value);
+  if (kind !== undefined) {
+    const { buffer, length } = value as Uint8Array;
+    try {
+      new Uint8Array(buffer);
+    } catch {
+      return `a detached ${kind}`;
+    }
+    return `${kind}(${length})`;
+  }
   if (Array.isArray(value)) return `an array of ${value.length}`;
-  if (ArrayBuffer.isView(value)) return `${value.constructor.name}(${(value as Uint8Array).length})`;
-  if (typeof value !== 'object') return typeof value;
   const name = (value as { constructor?: { name?: unknown } }).constructor?.name;
   return typeof name === 'string' && name !== 'Object' ? `a ${name}` : 'an object';
 }
 
-/** Throws INVALID_ARGUMENT. */
-export function invalid(argument: string, expected: string, got: unknown): never {
-  throw new SealvecError('INVALID_ARGUMENT', `${argument}: expected ${expected}, got ${describe(got)}`);
+/** How a value is called in an error message. */
+export function describe(value: unknown): string {
+  if (value === null) return 'null';
+  if (typeof value === 'string') {
+    return value.length > 40 ? `a string of ${value.length}` : `'${value}'`;
+  }
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  if (typeof value === 'bigint') return 'a bigint';
+  if (typeof value !== 'object') return typeof value;
+  try {
+    return describeObject(value);
+  } catch {
+    return 'an object';
+  }
 }
 
-/** A plain object; anything else, and any key not in `known`, is refused. */
+/** Throws INVALID_ARGUMENT; `got` is said as it is. */
+export function refuse(argument: string, expected: string, got: string): never {
+  throw new SealvecError('INVALID_ARGUMENT', `${argument}: expected ${expected}, got ${got}`);
+}
+
+/** Throws INVALID_ARGUMENT for a value. */
+export function invalid(argument: string, expected: string, value: unknown): never {
+  return refuse(argument, expected, describe(value));
+}
+
+/** Runs what reads an object of the caller: a getter of it that throws makes it invalid. */
+export function reading<T>(argument: string, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    if (cause instanceof SealvecError) throw cause;
+    const message = `${argument}: expected data that can be read, got an error on reading it`;
+    throw new SealvecError('INVALID_ARGUMENT', message, { cause });
+  }
+}
+
+/** Whether an object is a plain one, of whatever realm. */
+export function isPlain(value: unknown): value is Readonly<Record<string, unknown>> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
+/** A copy of a plain object; anything else, and any key not in `known`, is refused. */
 export function readOptions<K extends string>(
   argument: string, value: unknown, known: readonly K[],
 ): Partial<Record<K, unknown>> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value) || ArrayBuffer.isView(value)) {
-    invalid(argument, 'an options object', value);
-  }
-  const copy: Partial<Record<K, unknown>> = {};
-  for (const key of Object.keys(value)) {
-    if (!known.includes(key as K)) {
-      throw new SealvecError('INVALID_ARGUMENT', `${argument}: unknown option '${key}'; known are ${known.join(', ')}`);
+  return reading(argument, () => {
+    if (!isPlain(value)) invalid(argument, 'a plain object', value);
+    const copy: Partial<Record<K, unknown>> = {};
+    for (const key of Object.keys(value)) {
+      if (!known.includes(key as K)) {
+        refuse(argument, `only ${known.join(', ')}`, `the unknown ${describe(key)}`);
+      }
+      copy[key as K] = value[key];
     }
-    copy[key as K] = (value as Record<string, unknown>)[key];
-  }
-  return copy;
+    return copy;
+  });
+}
+
+/** The entries of an array, each read once and by index, so that no iterator of it is run. */
+export function readArray<T>(
+  argument: string, value: unknown, expected: string, read: (entry: unknown, at: number) => T,
+): T[] {
+  return reading(argument, () => {
+    if (!Array.isArray(value)) invalid(argument, expected, value);
+    const { length } = value;
+    const entries: T[] = [];
+    for (let i = 0; i < length; i++) entries.push(read(value[i], i));
+    return entries;
+  });
 }
 
 export function readInteger(argument: string, value: unknown, min: number, max: number): number {
@@ -45,9 +121,11 @@ export function readInteger(argument: string, value: unknown, min: number, max: 
 }
 
 /** A number with min <= value <= max, or min < value when `open`. */
-export function readNumber(argument: string, value: unknown, min: number, max: number, open = false): number {
+export function readNumber(
+  argument: string, value: unknown, min: number, max: number, open = false,
+): number {
   if (typeof value !== 'number' || !(value <= max) || !(open ? value > min : value >= min)) {
-    invalid(argument, `a number ${open ? 'above' : 'from'} ${min} ${max === Infinity ? 'up' : `to ${max}`}`, value);
+    invalid(argument, `a number ${open ? 'above' : 'from'} ${min} up to ${max}`, value);
   }
   return value;
 }
@@ -57,15 +135,23 @@ export function readBoolean(argument: string, value: unknown): boolean {
   return value;
 }
 
-export function readChoice<T extends string>(argument: string, value: unknown, choices: readonly T[]): T {
-  if (!choices.includes(value as T)) invalid(argument, `one of ${choices.map((c) => `'${c}'`).join(', ')}`, value);
+function quoted(choices: readonly string[]): string {
+  return choices.map((choice) => `'${choice}'`).join(', ');
+}
+
+export function readChoice<T extends string>(
+  argument: string, value: unknown, choices: readonly T[],
+): T {
+  if (!choices.includes(value as T)) invalid(argument, `one of ${quoted(choices)}`, value);
   return value as T;
 }
 
-/** A set of choices, as an array without others in it. */
-export function readChoices<T extends string>(argument: string, value: unknown, choices: readonly T[]): Set<T> {
-  if (!Array.isArray(value)) invalid(argument, `an array of ${choices.map((c) => `'${c}'`).join(', ')}`, value);
-  return new Set(value.map((choice, i) => readChoice(`${argument}[${i}]`, choice, choices)));
+/** A set of choices, from an array without others in it. */
+export function readChoices<T extends string>(
+  argument: string, value: unknown, choices: readonly T[],
+): Set<T> {
+  return new Set(readArray(argument, value, `an array of ${quoted(choices)}`, (choice, i) =>
+    readChoice(`${argument}[${i}]`, choice, choices)));
 }
 
 export function readFunction(argument: string, value: unknown): (...args: never[]) => unknown {
@@ -75,74 +161,68 @@ export function readFunction(argument: string, value: unknown): (...args: never[
 
 /** A copy of exactly this many bytes. */
 export function readKey(argument: string, value: unknown, length: number): Uint8Array {
-  if (!(value instanceof Uint8Array) || value.length !== length) {
-    invalid(argument, `a Uint8Array of ${length} bytes`, value);
+  const expected = `a Uint8Array of ${length} bytes`;
+  // What was given for a key may be one, in another form: it is never shown.
+  if (typeof value === 'string') refuse(argument, expected, 'a string');
+  if (!isKind(value, 'Uint8Array')) invalid(argument, expected, value);
+  // The copy is as long as the array itself, whatever its own `length` may claim.
+  const copy = copyTyped(argument, value, Uint8Array);
+  return copy.length === length ? copy : invalid(argument, expected, copy);
+}
+
+/** A copy of a typed array in one go, of one in shared memory too; a detached one is refused. */
+export function copyTyped<T extends Uint8Array | Float32Array>(
+  argument: string, value: T, kind: new (source: T) => T,
+): T {
+  try {
+    return new kind(value);
+  } catch (error) {
+    // Constructing from a detached buffer is a TypeError; want of memory is a RangeError.
+    if (error instanceof RangeError) {
+      throw new SealvecError('OUT_OF_MEMORY', `${argument}: no room for a copy`, { cause: error });
+    }
+    return invalid(argument, 'an array whose buffer is not detached', value);
   }
-  return Uint8Array.from(value);
 }
 
-const SURROGATE = /\p{Surrogate}/u;
-const encoder = new TextEncoder();
-
-/** A string that UTF-8 can hold without loss. */
-export function readText(argument: string, value: unknown, maxBytes: number): string {
-  if (typeof value !== 'string') invalid(argument, 'a string', value);
-  if (SURROGATE.test(value)) invalid(argument, 'well-formed text', 'text with a lone surrogate');
-  // At most 3 bytes per UTF-16 unit: only long texts need counting.
-  if (value.length * 3 > maxBytes && encoder.encode(value).length > maxBytes) {
-    invalid(argument, `at most ${maxBytes} bytes of UTF-8`, value);
-  }
-  return value;
+export interface Watch {
+  readonly onProgress: ((progress: Progress) => void) | undefined;
+  readonly signal: AbortSignalLike | undefined;
 }
 
-/** A text of at least one character. */
-export function readName(argument: string, value: unknown, maxBytes: number): string {
-  const text = readText(argument, value, maxBytes);
-  if (text === '') invalid(argument, `1 to ${maxBytes} bytes of UTF-8`, value);
-  return text;
-}
-
-export function readIndexName(value: unknown): string {
-  const name = readName('indexName', value, 80);
-  if (name.includes('\0')) invalid('indexName', 'text without a NUL character', value);
-  return name;
-}
-
-/** Distinct ids of 1 to 1,024 bytes, at least one. */
-export function readIds(argument: string, value: unknown): string[] {
-  if (!Array.isArray(value)) invalid(argument, 'an array of strings', value);
-  if (value.length === 0) invalid(argument, 'at least one id', value);
-  const ids = Array.from(value, (id, i) => readName(`${argument}[${i}]`, id, 1024));
-  if (new Set(ids).size !== ids.length) {
-    const seen = new Set<string>();
-    const at = ids.findIndex((id) => seen.has(id) || !seen.add(id));
-    throw new SealvecError('INVALID_ARGUMENT', `${argument}[${at}]: expected distinct ids, got ${describe(ids[at])} twice`);
-  }
-  return ids;
-}
+const SIGNAL_CALLS = ['addEventListener', 'removeEventListener'] as const;
 
 export function readSignal(value: unknown): AbortSignalLike | undefined {
   if (value === undefined) return undefined;
-  const signal = value as AbortSignalLike | null;
-  if (typeof signal !== 'object' || signal === null || typeof signal.aborted !== 'boolean' ||
-      typeof signal.addEventListener !== 'function') {
-    invalid('signal', 'an AbortSignal', value);
-  }
-  return signal;
+  return reading('signal', () => {
+    const signal = value as AbortSignalLike | null;
+    if (typeof signal !== 'object' || signal === null || typeof signal.aborted !== 'boolean' ||
+        SIGNAL_CALLS.some((call) => typeof signal[call] !== 'function')) {
+      invalid('signal', 'an AbortSignal', value);
+    }
+    return signal;
+  });
 }
 
-/** The options every watched call shares. */
-export function readWatch(options: { onProgress?: unknown; signal?: unknown }): {
-  onProgress: ((progress: { phase: string; fraction: number }) => void) | undefined;
-  signal: AbortSignalLike | undefined;
-} {
-  const { onProgress } = options;
-  if (onProgress !== undefined) readFunction('onProgress', onProgress);
-  return {
-    onProgress: onProgress as ((progress: { phase: string; fraction: number }) => void) | undefined,
-    signal: readSignal(options.signal),
+/** The options every watched call shares. A callback that throws ends the call with its error. */
+export function readWatch(options: { onProgress?: unknown; signal?: unknown }): Watch {
+  const signal = readSignal(options.signal);
+  if (options.onProgress === undefined) return { onProgress: undefined, signal };
+  const tell = readFunction('onProgress', options.onProgress) as (progress: Progress) => void;
+  const onProgress = (progress: Progress): void => {
+    try {
+      tell(progress);
+    } catch (error) {
+      // At the end all is committed: there is nothing left to stop.
+      if (progress.fraction < 1) throw error;
+    }
   };
+  return { onProgress, signal };
 }
+
+/** The options of calls that are watched, and of all that need a key. */
+export const WATCH = ['onProgress', 'signal'] as const;
+export const KEY = ['indexKey', 'userId'] as const;
 
 /** The key of one call. */
 export interface CallKey {
@@ -151,7 +231,9 @@ export interface CallKey {
 }
 
 /** The key options of a call; undefined when it gives none. */
-export function readCallKey(options: { indexKey?: unknown; userId?: unknown }): CallKey | undefined {
+export function readCallKey(
+  options: { indexKey?: unknown; userId?: unknown },
+): CallKey | undefined {
   const userId = options.userId === undefined ? undefined : readKey('userId', options.userId, 16);
   if (options.indexKey === undefined) {
     if (userId) invalid('indexKey', "the user's key of 32 bytes along with userId", undefined);

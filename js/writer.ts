@@ -1,7 +1,7 @@
 /** Writes: upsert and delete as commits, and the merging that follows them. */
 import { throwIfAborted } from './abort.js';
 import { SealvecError } from './errors.js';
-import { checkDimension, type Rows } from './items.js';
+import type { Rows } from './items.js';
 import { type IndexConfig, type Manifest, sameClustering, type SegmentEntry } from './manifest.js';
 import type { ObjectRef } from './object.js';
 import type { OpenIndex } from './open-index.js';
@@ -9,6 +9,7 @@ import { assignBatch, blobSection, hashIds, packSegment, textSection } from './p
 import type { Segment } from './segment.js';
 import type { Snapshot } from './snapshot.js';
 import { buryRows, createObject, discard } from './tombstones.js';
+import { checkDimension } from './vectors.js';
 import type { AbortSignalLike, Progress } from '../types/api.js';
 
 /** Bytes of rows packed into one segment at a time; larger upserts become several segments. */

@@ -285,7 +285,7 @@ export interface TrainOptions extends KeyOptions, Watched {
   /**
    * Relative improvement of the objective under which it has converged.
    * Default 1e-6, and then training also stops once three iterations
-   * together gain less than 0.5 %.
+   * together gain less than 1 %.
    */
   tolerance?: number;
   /** Memory of training in MB, all workers together; 0 (default) is no limit. */

@@ -1,6 +1,7 @@
 /* check.h: the test harness. A test is a function with a sentence; the first
  * check that fails prints the sentence, the seed and what was expected, and
- * ends the program. SEED=... in the environment repeats a run. */
+ * ends the program. SEED=... in the environment repeats a run, ONLY=... runs
+ * the tests whose sentence contains it. */
 #ifndef CHECK_H
 #define CHECK_H
 
@@ -27,7 +28,8 @@ static inline void check_fail(const char *file, int line,
 }
 
 static inline void run(const char *sentence, void (*test)(void)) {
-  const char *seed = getenv("SEED");
+  const char *seed = getenv("SEED"), *only = getenv("ONLY");
+  if (only && !strstr(sentence, only)) return;
   if (seed) check_seed = strtoull(seed, NULL, 10);
   check_state = check_seed | 1;
   check_sentence = sentence;

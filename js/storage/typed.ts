@@ -1,0 +1,74 @@
+import { SealvecError, storageError } from '../errors.js';
+import type { Storage } from '../../types/api.js';
+
+const KNOWN = new WeakMap<Storage, Storage>();
+
+/**
+ * typed makes every failure of a storage a SealvecError, and an answer of the
+ * wrong kind a failure, so that a caller's own backend may throw what it likes.
+ * One storage has one such form, whoever asks.
+ */
+export function typed(storage: Storage): Storage {
+  if (storage instanceof TypedStorage) return storage;
+  const known = KNOWN.get(storage) ?? new TypedStorage(storage);
+  KNOWN.set(storage, known);
+  return known;
+}
+
+function isBytes(value: unknown): boolean {
+  return Object.prototype.toString.call(value) === '[object Uint8Array]';
+}
+
+class TypedStorage implements Storage {
+  readonly #storage: Storage;
+
+  constructor(storage: Storage) {
+    this.#storage = storage;
+  }
+
+  read(
+    key: string,
+    range?: { offset: number; length: number },
+  ): Promise<Uint8Array | undefined> {
+    const sound = (bytes: unknown): boolean => bytes === undefined || isBytes(bytes);
+    return this.#call('read', 'a Uint8Array or undefined', sound, () =>
+      range === undefined ? this.#storage.read(key) : this.#storage.read(key, range),
+    );
+  }
+
+  create(key: string, bytes: Uint8Array): Promise<boolean> {
+    const sound = (created: unknown): boolean => typeof created === 'boolean';
+    return this.#call('create', 'true or false', sound, () => this.#storage.create(key, bytes));
+  }
+
+  delete(keys: string[]): Promise<void> {
+    return this.#call('delete', 'nothing', () => true, () => this.#storage.delete(keys));
+  }
+
+  list(prefix: string): Promise<string[]> {
+    const sound = (keys: unknown): boolean =>
+      Array.isArray(keys) && keys.every((key) => typeof key === 'string');
+    return this.#call('list', 'an array of keys', sound, () => this.#storage.list(prefix));
+  }
+
+  close(): Promise<void> {
+    return this.#call('close', 'nothing', () => true, () => this.#storage.close());
+  }
+
+  async #call<T>(
+    name: string,
+    expected: string,
+    sound: (value: unknown) => boolean,
+    call: () => Promise<T>,
+  ): Promise<T> {
+    let value: T;
+    try {
+      value = await call();
+    } catch (error) {
+      throw storageError(`the storage's ${name} failed`, error);
+    }
+    if (sound(value)) return value;
+    const message = `the storage's ${name}: expected ${expected}, got another value`;
+    throw new SealvecError('STORAGE', message);
+  }
+}

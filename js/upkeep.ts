@@ -1,0 +1,104 @@
+/** Training and merging of one handle: never both at once, and neither after it is closed. */
+import type { Access } from './access.js';
+import { SealvecError } from './errors.js';
+import { liveRows } from './manifest.js';
+import { maintain } from './merge.js';
+import type { OpenIndex } from './open-index.js';
+import type { Snapshot } from './snapshot.js';
+import { chooseLists, readTrainPlan, type TrainPlan } from './train-plan.js';
+import { Training } from './training.js';
+import type { TrainResult } from '../types/api.js';
+
+/** Vectors above which searching without lists is worth a warning. */
+const UNTRAINED_WARNING = 50_000;
+
+export class Upkeep {
+  readonly #access: Access;
+  #warned = false;
+  #training: { run: Training; done: Promise<unknown> } | undefined;
+
+  constructor(access: Access) {
+    this.#access = access;
+  }
+
+  get isTraining(): boolean {
+    return this.#training !== undefined;
+  }
+
+  /** Says once that training is due. */
+  warnUntrained({ logger }: OpenIndex, { nLists, liveCount }: Snapshot): void {
+    if (this.#warned || nLists > 0 || liveCount <= UNTRAINED_WARNING) return;
+    this.#warned = true;
+    logger.warn('Warning: querying untrained index with more than 50000 indexed vectors.');
+  }
+
+  refuseTraining(): void {
+    if (!this.#training) return;
+    const message = `index '${this.#access.indexName}' is being trained`;
+    throw new SealvecError('TRAINING_IN_PROGRESS', message);
+  }
+
+  async train(index: OpenIndex, plan: TrainPlan): Promise<TrainResult> {
+    this.refuseTraining();
+    const { settings } = this.#access;
+    const run = new Training(index, settings, plan, (work) => this.#access.queue(work));
+    const done = run.run();
+    this.#training = { run, done };
+    try {
+      return await done;
+    } finally {
+      this.#training = undefined;
+      await this.#merge(index);
+    }
+  }
+
+  /** Ends training, if any is under way. */
+  async stop(reason: string): Promise<void> {
+    const training = this.#training;
+    training?.run.stop(new SealvecError('CLOSED', reason));
+    await training?.done.catch(() => undefined);
+  }
+
+  /** Keeps the index in shape after a write; to be called within its turn. */
+  async afterWrite(index: OpenIndex): Promise<void> {
+    await this.#merge(index);
+    if (index === this.#access.own) this.#trainWhenDue(index);
+    else await this.#access.own?.store.refresh();
+  }
+
+  /**
+   * Merges segments: in the background behind the writes so far, but under a key that is there for
+   * one call only, at once.
+   */
+  async #merge(index: OpenIndex): Promise<void> {
+    const work = async (): Promise<void> => {
+      if (!this.#training && !this.#access.closed) await maintain(index);
+    };
+    const { own } = this.#access;
+    const merging = (index === own ? this.#inBackground(work) : work()).catch((error: unknown) => {
+      const { message } = error as Error;
+      index.logger.warn(`Warning: merging segments failed: ${message}`);
+    });
+    if (index !== own) await merging;
+  }
+
+  async #inBackground(work: () => Promise<void>): Promise<void> {
+    if (!this.#access.closed) await this.#access.track(() => this.#access.queue(work));
+  }
+
+  /** An index with autoTrain trains itself once it is large, and again as it outgrows its lists. */
+  #trainWhenDue(index: OpenIndex): void {
+    const { settings, indexName } = this.#access;
+    const { config, clustering } = index.store.manifest;
+    const count = liveRows(index.store.manifest);
+    const large = count > settings.retrainThreshold && count >= settings.minTrainVectors;
+    const outgrown = chooseLists(count) > (clustering?.nLists ?? 0);
+    if (!config.autoTrain || !large || !outgrown || this.#training || this.#access.closed) return;
+    const plan = readTrainPlan({});
+    this.#access.track(() => this.train(index, plan)).catch((error: unknown) => {
+      if (this.#access.closed) return;
+      const { message } = error as Error;
+      index.logger.warn(`Warning: training index '${indexName}' failed: ${message}`);
+    });
+  }
+}

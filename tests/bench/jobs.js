@@ -1,0 +1,166 @@
+// One measurement in a process of its own, so that memory and caches are its own: started by
+// bench.js, which sends { job, ...options } and gets the figures back.
+import { once } from 'node:events';
+import { Client, fileStorage, memoryStorage } from '../../dist/sealvec.js';
+import { loadSet, rowOf } from './datasets.js';
+import { askAll, folderSize, peakMemory, seconds } from './measure.js';
+import { peerJob } from './peers.js';
+
+const K = 10;
+const BATCH = 10_000;
+const HELD_OUT = 500;
+const TARGETS = [0.9, 0.95, 0.99];
+const quiet = { warn: () => undefined };
+const secret = (hex) => new Uint8Array(Buffer.from(hex, 'hex'));
+const options = { minTrainVectors: 1, logger: quiet };
+
+/** Fills a new index in batches, each durable before the next. */
+async function upsertAll(index, ids, { base, dim }) {
+  for (let from = 0; from < ids.length; from += BATCH) {
+    const to = Math.min(from + BATCH, ids.length);
+    await index.upsert({
+      ids: ids.slice(from, to),
+      vectors: base.data.subarray(from * dim, to * dim),
+    });
+  }
+}
+
+async function upsert({ set, folder, key }) {
+  const data = await loadSet(set);
+  const client = new Client({ ...options, storage: folder });
+  const index = await client.createIndex({
+    indexName: 'bench', indexKey: secret(key), metric: data.metric, dimension: data.dim,
+  });
+  const ids = Array.from({ length: data.rows }, (_, row) => String(row));
+  const [took] = await seconds(() => upsertAll(index, ids, data));
+  await client.close();
+  return { seconds: took, ...(await folderSize(folder)), peak: peakMemory() };
+}
+
+async function load({ folder, key }, storage = fileStorage(folder)) {
+  const client = new Client({ ...options, storage });
+  const index = await client.loadIndex({ indexName: 'bench', indexKey: secret(key) });
+  return { client, index };
+}
+
+async function train({ folder, key, workers, seed }) {
+  const { client, index } = await load({ folder, key });
+  const result = await index.train({ seed, ...(workers && { workers }) });
+  await index.compact();
+  await client.close();
+  return { ...result, ...(await folderSize(folder)), peak: peakMemory() };
+}
+
+/** Asks the set's queries with some options. */
+async function ask(index, set, count, how, passes) {
+  let scanned = 0;
+  const { answers, perSecond } = await askAll(count, async (q) => {
+    const answer = await index.query({ queryVectors: rowOf(set.queries, q), topK: K, ...how });
+    scanned += answer.rowsScanned;
+    return answer;
+  }, passes);
+  scanned = answers.reduce((sum, { rowsScanned }) => sum + rowsScanned, 0) / count;
+  const recall = set.recall(answers.map(({ results }) => results.map(({ id }) => Number(id))));
+  return { recall, perSecond, scanned };
+}
+
+async function untrained({ set, folder, key, count }) {
+  const data = await loadSet(set);
+  const { client, index } = await load({ folder, key });
+  const asked = Math.min(count ?? data.count, data.count);
+  await index.query({ queryVectors: rowOf(data.queries, 0), topK: K });
+  const figures = await ask(index, data, asked, {}, { passes: 2 });
+  await client.close();
+  return figures;
+}
+
+/** The fewest lists that reach a recall on these queries, and the rows they hold. */
+async function bestFixed(index, data, count, nLists, target, known) {
+  let [low, high] = [1, nLists];
+  for (const { nProbes, recall } of known) {
+    if (recall >= target) high = Math.min(high, nProbes);
+    else low = Math.max(low, nProbes + 1);
+  }
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const { recall } = await ask(index, data, count, { nProbes: middle }, { passes: 1, least: 0 });
+    if (recall >= target) high = middle;
+    else low = middle + 1;
+  }
+  const { scanned } = await ask(index, data, count, { nProbes: low }, { passes: 1, least: 0 });
+  return { nProbes: low, scanned };
+}
+
+async function query({ set, folder, key, ladder, count }) {
+  const data = await loadSet(set);
+  const { client, index } = await load({ folder, key });
+  const { nLists } = await index.stats();
+  const asked = Math.min(count ?? data.count, data.count);
+  await ask(index, data, Math.min(asked, 20), { nProbes: nLists }, { passes: 1, least: 0 });
+  const fixed = [];
+  for (const nProbes of [...ladder.filter((n) => n < nLists), nLists]) {
+    fixed.push({ nProbes, ...(await ask(index, data, asked, { nProbes })) });
+  }
+  const auto = [];
+  for (const targetRecall of TARGETS) {
+    const figures = await ask(index, data, asked, { targetRecall });
+    const best = await bestFixed(index, data, asked, nLists, targetRecall, fixed);
+    auto.push({ targetRecall, ...figures, best });
+  }
+  const { memoryBytes, cachedBytes } = await index.stats();
+  await client.close();
+  return { nLists, fixed, auto, memoryBytes, cachedBytes, peak: peakMemory() };
+}
+
+/** From nothing loaded to the first answer, and what was read for it. */
+async function first({ set, folder, key }) {
+  const { queries } = await loadSet(set);
+  const files = fileStorage(folder);
+  let [bytes, reads] = [0, 0];
+  const read = async (name, range) => {
+    const found = await files.read(name, range);
+    reads++;
+    bytes += found?.length ?? 0;
+    return found;
+  };
+  const bound = Object.fromEntries(['create', 'delete', 'list', 'close'].map((call) =>
+    [call, (...given) => files[call](...given)]));
+  const [took] = await seconds(async () => {
+    const { index } = await load({ key }, { ...bound, read });
+    await index.query({ queryVectors: rowOf(queries, 0), topK: K });
+  });
+  return { seconds: took, bytes, reads };
+}
+
+/** Recall for rows of the data themselves, kept out of the index; truth is the untrained answer. */
+async function heldOut({ set, key, seed }) {
+  const { base, rows, dim, metric } = await loadSet(set);
+  const step = Math.floor(rows / HELD_OUT);
+  const isOut = (row) => row % step === 0 && row < step * HELD_OUT;
+  const kept = Array.from({ length: rows }, (_, row) => row).filter((row) => !isOut(row));
+  const out = Array.from({ length: HELD_OUT }, (_, i) => i * step);
+  const vectors = new Float32Array(kept.length * dim);
+  kept.forEach((row, i) => vectors.set(rowOf(base, row), i * dim));
+  const client = new Client({ ...options, storage: memoryStorage() });
+  const index = await client.createIndex({ indexName: 'bench', indexKey: secret(key), metric });
+  await upsertAll(index, kept.map(String), { base: { data: vectors }, dim });
+  const queryVectors = out.map((row) => rowOf(base, row));
+  const truth = (await index.query({ queryVectors, topK: K })).results;
+  await index.train({ seed });
+  const recalls = [];
+  for (const targetRecall of TARGETS) {
+    const { results } = await index.query({ queryVectors, topK: K, targetRecall });
+    const limit = (q) => truth[q].at(-1).distance * (1 + 1e-6) + 1e-12;
+    const right = results.map((items, q) => items.filter((item) => item.distance <= limit(q)).length);
+    recalls.push(right.reduce((sum, n) => sum + n) / out.length / K);
+  }
+  await client.close();
+  return recalls;
+}
+
+const JOBS = { upsert, train, untrained, query, first, heldOut, peer: peerJob };
+
+if (process.send) {
+  const [{ job, ...given }] = await once(process, 'message');
+  process.send(await JOBS[job](given), () => process.disconnect());
+}

@@ -1,0 +1,43 @@
+// Measuring one thing at a time.
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+
+export async function seconds(work) {
+  const start = performance.now();
+  const result = await work();
+  return [(performance.now() - start) / 1000, result];
+}
+
+export function median(values) {
+  const sorted = [...values].sort((x, y) => x - y);
+  return sorted[sorted.length >> 1];
+}
+
+/** Most resident memory of this process so far, in bytes. */
+export const peakMemory = () => process.resourceUsage().maxRSS * 1024;
+
+export async function folderSize(folder) {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile());
+  const sizes = await Promise.all(files.map((f) => stat(join(f.parentPath, f.name))));
+  return { files: files.length, bytes: sizes.reduce((sum, { size }) => sum + size, 0) };
+}
+
+/**
+ * Asks all queries, one after another, three times or more, until there is half a second of it
+ * (or five of them have gone by). The figure is that of the median pass.
+ */
+export async function askAll(count, ask, { passes = 3, least = 0.5, most = 5 } = {}) {
+  const perSecond = [];
+  let [answers, spent] = [[], 0];
+  while ((perSecond.length < passes || spent < least) && spent < most) {
+    const found = [];
+    const [took] = await seconds(async () => {
+      for (let q = 0; q < count; q++) found.push(await ask(q));
+    });
+    if (perSecond.length === 0) answers = found;
+    perSecond.push(count / took);
+    spent += took;
+  }
+  return { answers, perSecond: median(perSecond) };
+}
