@@ -19,8 +19,9 @@
  *     components, so that neither keeps all rows.
  *  5. A pass with objective 0 splits nothing: all rows lie on centroids
  *     already, and only duplicates could be parted.
- *  6. Forgy, not k-means++: at 64 to 256 rows a list both end within a
- *     percent of each other, and k-means++ costs a pass per centroid.
+ *  6. Forgy, as FAISS has it, and not k-means++, which costs about two
+ *     iterations (k sweeps of one distance a row, out of the fast kernel)
+ *     before the first.
  */
 #include "sv.h"
 #include "internal.h"

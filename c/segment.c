@@ -22,11 +22,7 @@
  *     keep the order in which they came.
  *  2. Ids are sorted by a radix sort of six 11-bit digits: an even number of
  *     passes ends in the table, and 2048 counters fit in L1.
- *  3. Looking ids up guesses the place from the hash, which is uniform
- *     because it is keyed, and then widens around the guess: about three
- *     steps where halving takes twenty. On any other bytes it is still a
- *     search in O(log n) steps that stays inside the table.
- *  4. Sums of lengths are u64 or f64 and are compared before any cast: a
+ *  3. Sums of lengths are u64 or f64 and are compared before any cast: a
  *     section's offsets are u32, and in wasm size_t is too.
  */
 #include "sv.h"
@@ -236,10 +232,9 @@ int32_t sv_ids_check(const uint8_t *table, size_t length, uint32_t n) {
   return 0;
 }
 
-/* first_at_least returns the first entry in [low, high) whose hash is >= the
- * one given, or high. */
-static uint32_t first_at_least(const uint8_t *table, uint32_t low,
-                               uint32_t high, uint64_t hash) {
+/* find_one returns the first entry with a hash, by halving. */
+static uint32_t find_one(const uint8_t *table, uint32_t n, uint64_t hash) {
+  uint32_t low = 0, high = n;
   while (low < high) {
     const uint32_t middle = low + (high - low) / 2;
     if (hash_at(table, middle) < hash)
@@ -247,25 +242,7 @@ static uint32_t first_at_least(const uint8_t *table, uint32_t low,
     else
       high = middle;
   }
-  return low;
-}
-
-/* find_one looks around the place where a uniform hash would be, doubling
- * the reach until the answer is inside it. */
-static uint32_t find_one(const uint8_t *table, uint32_t n, uint64_t hash) {
-  const uint32_t guess = (uint32_t)((hash >> 32) * n >> 32);
-  uint32_t reach = 8, low = guess, high = guess;
-  while (low > 0 && hash_at(table, low) >= hash) {
-    low -= reach < low ? reach : low;
-    reach *= 2;
-  }
-  reach = 8;
-  while (high < n && hash_at(table, high) < hash) {
-    high += reach < n - high ? reach : n - high;
-    reach *= 2;
-  }
-  const uint32_t i = first_at_least(table, low, high, hash);
-  return i < n && hash_at(table, i) == hash ? i : SV_NO_ROW;
+  return low < n && hash_at(table, low) == hash ? low : SV_NO_ROW;
 }
 
 int32_t sv_ids_find(const uint8_t *table, uint32_t n, const uint64_t *hashes,

@@ -297,9 +297,10 @@ struct sv_scan {
  * visited, or, with k found, n_probes lists visited or the next list j
  * (from 0) fails (D_j - D_0) (j + 1)^0.75 <= stop_ratio * r^2, D being
  * squared distances of the routed query to centroids and r^2 the k-th
- * distance found so far, in routed space. Results are exact over the rows visited: a row is dropped on
- * its f32 distance only when the bound of the rounding error allows it, and
- * kept by its f64 distance. The caller sorts with sv_topk_sort. */
+ * distance found so far, in routed space. Results are exact over the rows
+ * visited: a row is dropped on its f32 distance only when the bound of the
+ * rounding error allows it, and kept by its f64 distance. The caller sorts
+ * with sv_topk_sort. */
 int32_t sv_scan_run(struct sv_scan *scan);
 
 /* sv_neighbors looks for the k nearest rows of every query among n routed

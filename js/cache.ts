@@ -7,10 +7,16 @@ interface Entry {
   readonly drop: () => void;
 }
 
+/** One who waits for a value: `take` uses it before it can be evicted. */
+interface Waiting {
+  readonly take: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
 export class Cache {
   readonly limit: number;
   readonly #entries = new Map<string, Entry>();
-  readonly #loading = new Map<string, Promise<unknown>>();
+  readonly #loading = new Map<string, Waiting[]>();
   #used = 0;
   #holds = 0;
   #due = false;
@@ -46,7 +52,6 @@ export class Cache {
     if (this.#used > this.limit) this.#evictSoon();
   }
 
-  /** Evicts once those who wait for a value have had it: they use or copy it as soon as they run. */
   #evictSoon(): void {
     if (this.#due) return;
     this.#due = true;
@@ -56,18 +61,39 @@ export class Cache {
     }, 0);
   }
 
-  /** The cached value, or that of `load`, which runs once however many ask meanwhile. */
-  async load<T>(key: string, load: () => Promise<Entry & { value: T }>): Promise<T> {
+  /**
+   * What `use` makes of the cached value, or of that of `load`, which runs once however many ask
+   * meanwhile. The value may be evicted, and wiped, as soon as `use` returns.
+   */
+  async load<T, R>(
+    key: string, load: () => Promise<Entry & { value: T }>, use: (value: T) => R,
+  ): Promise<R> {
     const known = this.get<T>(key);
-    if (known !== undefined) return known;
-    const under = this.#loading.get(key) as Promise<T> | undefined;
-    if (under) return under;
-    const loading = load().then((entry) => {
+    if (known !== undefined) return use(known);
+    return new Promise<R>((resolve, reject) => {
+      const take = (value: unknown): void => {
+        try {
+          resolve(use(value as T));
+        } catch (error) {
+          reject(error);
+        }
+      };
+      const waiting = this.#loading.get(key);
+      if (waiting) waiting.push({ take, reject });
+      else this.#load(key, load, [{ take, reject }]);
+    });
+  }
+
+  #load(key: string, load: () => Promise<Entry>, waiting: Waiting[]): void {
+    this.#loading.set(key, waiting);
+    load().then((entry) => {
+      this.#loading.delete(key);
       this.add(key, entry);
-      return entry.value;
-    }).finally(() => this.#loading.delete(key));
-    this.#loading.set(key, loading);
-    return loading;
+      for (const { take } of waiting) take(entry.value);
+    }, (error: unknown) => {
+      this.#loading.delete(key);
+      for (const { reject } of waiting) reject(error);
+    });
   }
 
   /** Runs fn while nothing is evicted; one caller at a time when there is a limit. */

@@ -8,6 +8,10 @@ export interface Endpoint {
   close(): void;
 }
 
+/** A worker whose file cannot be had says nothing at all. */
+const NOT_LOADED = 'the training worker could not be loaded; pass worker: () => new Worker(...) ' +
+  'with the URL of sealvec/worker, or worker: false to train in this thread';
+
 /** The caller's side of a Web Worker (or of anything like one). */
 export function webEndpoint(worker: WorkerLike): Endpoint {
   return {
@@ -15,7 +19,7 @@ export function webEndpoint(worker: WorkerLike): Endpoint {
     listen: (onMessage, onError) => {
       worker.addEventListener('message', (event) => onMessage(event.data));
       worker.addEventListener('error', (event) => onError(new SealvecError(
-        'UNSUPPORTED', `the training worker failed: ${event.message ?? 'no reason given'}`,
+        'UNSUPPORTED', event.message ? `the training worker failed: ${event.message}` : NOT_LOADED,
       )));
       worker.addEventListener('messageerror', () => onError(new SealvecError(
         'UNSUPPORTED', 'a message of the training worker could not be read',

@@ -79,7 +79,7 @@ class Scan {
     word('minProbes', MIN_PROBES);
     const stop = options.nProbes === undefined ? snapshot.clustering?.stopRatio(options.targetRecall, k) : undefined;
     core.setFloat(this.pointer + SCAN.stopRatio, stop ?? Infinity);
-    core.setDouble(this.pointer + SCAN.queryNorm, Math.hypot(...query));
+    core.setDouble(this.pointer + SCAN.queryNorm, Math.sqrt(query.reduce((sum, x) => sum + x * x, 0)));
     this.#rank(query);
   }
 

@@ -1,18 +1,18 @@
 /** One segment as it is read: where its lists lie, its blocks of vectors, its documents. */
-import { ByteReader } from './bytes.js';
+import { ByteReader, hex } from './bytes.js';
 import type { Cache } from './cache.js';
 import { SealvecError } from './errors.js';
 import { type IndexConfig, type SegmentEntry, SECTIONS, vectorBytes } from './manifest.js';
 import { CHUNK_PLAIN, type ObjectContext, ObjectReader } from './object.js';
 import { coreMetric } from './metric.js';
-import { hex } from './bytes.js';
 import type { Contents, Metadata } from '../types/api.js';
 
 /** The most bytes of vectors in one block, so that a bounded cache can turn over in small steps. */
 const BLOCK_BYTES = 1 << 20;
 const TEXT = 1;
 
-const decoder = new TextDecoder('utf-8', { fatal: true });
+// A text that begins with a byte order mark keeps it.
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** A run of rows of one list (or of rows in no list) that is resident or not as a whole. */
 export interface BlockTable {
@@ -148,7 +148,7 @@ export class Segment {
         core.release(pointer, bytes);
       };
       return { value: true, bytes, drop };
-    });
+    }, () => undefined);
   }
 
   /** Marks a block as just used. */
@@ -156,13 +156,13 @@ export class Segment {
     this.#cache.get(`${this.name}/block/${block}`);
   }
 
-  async #chunk(section: number, chunk: number): Promise<Uint8Array> {
+  async #chunk(section: number, chunk: number, use: (bytes: Uint8Array) => void): Promise<void> {
     return this.#cache.load(`${this.name}/${section}/${chunk}`, async () => {
       const from = chunk * CHUNK_PLAIN;
       const to = Math.min(from + CHUNK_PLAIN, this.reader.ref.lengths[section] ?? 0);
       const value = await this.reader.read(section, from, to);
       return { value, bytes: value.length, drop: () => value.fill(0) };
-    });
+    }, use);
   }
 
   /** Plain bytes [from, to) of a section, through the cache. */
@@ -175,9 +175,9 @@ export class Segment {
     const last = Math.ceil(to / CHUNK_PLAIN);
     await Promise.all(Array.from({ length: last - first }, async (_, i) => {
       const start = (first + i) * CHUNK_PLAIN;
-      const part = (await this.#chunk(section, first + i))
-        .subarray(Math.max(from - start, 0), Math.min(to - start, CHUNK_PLAIN));
-      out.set(part, Math.max(start - from, 0));
+      const [begin, end] = [Math.max(from - start, 0), Math.min(to - start, CHUNK_PLAIN)];
+      await this.#chunk(section, first + i, (chunk) =>
+        out.set(chunk.subarray(begin, end), Math.max(start - from, 0)));
     }));
     return out;
   }
@@ -237,7 +237,7 @@ export class Segment {
       const value = (await this.#blobs(SECTIONS.metadata)).map(parseMetadata);
       // Parsed objects take several times their text; counted as four times.
       return { value, bytes: (this.reader.ref.lengths[SECTIONS.metadata] ?? 0) * 4, drop: () => undefined };
-    });
+    }, (metadata) => metadata);
   }
 
   /** Rows of this segment that carry the ids; hashes are those of the segment's epoch. */
@@ -253,8 +253,7 @@ export class Segment {
   /** Candidate rows by index of hash; more than one only where 64-bit hashes collide. */
   async #findEntries(hashes: Uint8Array): Promise<Map<number, number[]>> {
     const { core } = this.reader.context;
-    const table = await this.#idTable();
-    return core.withScratch((s) => {
+    return this.#idTable((table) => core.withScratch((s) => {
       const m = hashes.length / 8;
       const entries = s.take(m * 4);
       core.check(core.exports.sv_ids_find(table, this.rows, s.put(hashes), m, entries), 'ids');
@@ -271,10 +270,10 @@ export class Segment {
         rows.set(i, same);
       });
       return rows;
-    });
+    }));
   }
 
-  async #idTable(): Promise<number> {
+  async #idTable<T>(use: (table: number) => T): Promise<T> {
     const { core } = this.reader.context;
     const bytes = this.rows * 12;
     return this.#cache.load(`${this.name}/idtable`, async () => {
@@ -287,7 +286,7 @@ export class Segment {
         throw error;
       }
       return { value: pointer, bytes, drop: () => core.release(pointer, bytes) };
-    });
+    }, use);
   }
 
   /** Forgets everything decrypted of this segment. */

@@ -122,7 +122,7 @@ export class Training {
     return {
       nLists: limits.nLists, iterations: clusters.iterations, stopReason: STOP_REASONS[clusters.stop] ?? 'max_iters',
       trainedOn: limits.sampleRows, assigned: rows, quantizationError: assigned.error / rows,
-      imbalance: Math.max(...assigned.counts) * limits.nLists / rows,
+      imbalance: assigned.counts.reduce((most, count) => Math.max(most, count), 0) * limits.nLists / rows,
       batchSize: limits.batchRows, maxIters, tolerance, maxMemory, workers: this.#runners.length, seed,
       generation: manifest.generation, seconds: (performance.now() - started) / 1000, phases: this.#phases,
       peakBytes: this.#runners.reduce((sum, runner) => sum + runner.memory, 0),

@@ -1,5 +1,5 @@
-// The package as its users get it: packed, installed in an empty project, imported, required and
-// compiled against by a strict TypeScript project that has no DOM library and no Node types.
+// The package as its users get it: packed, installed in an empty project, imported, required,
+// compiled against by strict TypeScript without DOM or Node types, and run under jest.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -14,9 +14,10 @@ let project;
 let tarball;
 
 /** Runs a program and returns what it prints; when it fails, the error has its output. */
-function run(program, args, cwd = project) {
+function run(program, args, { cwd = project, env = {} } = {}) {
   try {
-    return execFileSync(program, args, { cwd, encoding: 'utf8', stdio: 'pipe' });
+    const options = { cwd, encoding: 'utf8', stdio: 'pipe', env: { ...process.env, ...env } };
+    return execFileSync(program, args, options);
   } catch (error) {
     throw new Error(`${program} ${args.join(' ')}\n${error.stdout}${error.stderr}`);
   }
@@ -24,10 +25,24 @@ function run(program, args, cwd = project) {
 
 const write = (name, text) => fs.writeFileSync(path.join(project, name), text);
 
+/** Compiles journey.ts to journey.mjs and journey.cjs, with nothing but the language declared. */
+function compileJourney() {
+  const source = fs.readFileSync(new URL('journey.ts', import.meta.url), 'utf8');
+  write('journey.mts', source);
+  write('journey.cts', source);
+  const compilerOptions = {
+    strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true,
+    skipLibCheck: false, target: 'ES2022', lib: ['ES2022'], types: [],
+    module: 'NodeNext',
+  };
+  write('tsconfig.json', JSON.stringify({ compilerOptions, files: ['journey.mts', 'journey.cts'] }));
+  run(bin('tsc'), ['-p', 'tsconfig.json']);
+}
+
 before(() => {
   project = fs.mkdtempSync(path.join(os.tmpdir(), 'sealvec-package-'));
   const options = ['--json', '--ignore-scripts', '--pack-destination', project];
-  const packed = run('npm', ['pack', ...options], root);
+  const packed = run('npm', ['pack', ...options], { cwd: root });
   tarball = path.join(project, JSON.parse(packed)[0].filename);
   write('package.json', '{ "private": true }');
   run('npm', ['install', '--offline', '--no-audit', '--no-fund', tarball]);
@@ -35,25 +50,88 @@ before(() => {
 
 after(() => fs.rmSync(project, { recursive: true, force: true }));
 
-const USE = `
-  const client = new Client({ storage: memoryStorage() });
-  const index = await client.createIndex({ indexName: 'notes', indexKey: generateKey() });
-  await index.upsert({ ids: ['a', 'b'], vectors: [[0, 1], [1, 0]] });
-  const { results } = await index.query({ queryVectors: [0, 0.9], topK: 1 });
-  await client.close();
-  console.log(results[0].id);`;
+const EXPECTED = {
+  contents: 'text of 4',
+  filtered: ['row-4'],
+  training: { nLists: 64, workers: 2, phases: ['sample', 'cluster', 'assign', 'calibrate', 'commit'] },
+  errors: [
+    'WRONG_KEY', 'ALREADY_EXISTS', 'NOT_FOUND', 'DIMENSION_MISMATCH', 'NOT_ENOUGH_VECTORS',
+    'INVALID_ARGUMENT',
+  ],
+};
 
-test('works when imported', () => {
-  write('use.mjs', `import { Client, generateKey, memoryStorage } from 'sealvec';${USE}`);
-  assert.equal(run('node', ['use.mjs']).trim(), 'a');
+function checkSummary({ exact, trained, reopened, ...rest }) {
+  assert.equal(exact.length, 5);
+  assert.equal(exact[0], 'row-3');
+  assert.deepEqual(trained, exact);
+  assert.deepEqual(reopened, exact);
+  assert.deepEqual(rest, EXPECTED);
+}
+
+/** A test that jest runs; the summary goes to a file, where this process looks at it. */
+const jestTest = (load, name) => `
+  const fs = require('node:fs');
+  test('the whole way', async () => {
+    const { journey } = ${load};
+    const summary = await journey('${name}-store');
+    expect(summary.exact).toHaveLength(5);
+    fs.writeFileSync('${name}.json', JSON.stringify(summary));
+  }, 60_000);`;
+
+test('installs without any other package', () => {
+  const installed = fs.readdirSync(path.join(project, 'node_modules'));
+  assert.deepEqual(installed.filter((name) => !name.startsWith('.')), ['sealvec']);
 });
 
-test('works when required', () => {
-  write(
-    'use.cjs',
-    `const { Client, generateKey, memoryStorage } = require('sealvec');(async () => {${USE}})();`,
-  );
-  assert.equal(run('node', ['use.cjs']).trim(), 'a');
+test('compiles in a strict project without DOM or Node types, imported and required', () => {
+  compileJourney();
+  write('suite.mts', `import { storageSuite, type OpenedStorage } from 'sealvec/storage-suite';
+    import { memoryStorage } from 'sealvec';
+    const open = async (): Promise<OpenedStorage> =>
+      ({ storage: memoryStorage(), reopen: async () => memoryStorage() });
+    storageSuite({ test: () => undefined, open });`);
+  const { compilerOptions } = JSON.parse(fs.readFileSync(path.join(project, 'tsconfig.json'), 'utf8'));
+  write('tsconfig.suite.json', JSON.stringify({ compilerOptions, files: ['suite.mts'] }));
+  run(bin('tsc'), ['-p', 'tsconfig.suite.json', '--noEmit']);
+  const bundled = { ...compilerOptions, module: 'ESNext', moduleResolution: 'Bundler', noEmit: true };
+  write('tsconfig.bundler.json', JSON.stringify({ compilerOptions: bundled, files: ['journey.mts'] }));
+  run(bin('tsc'), ['-p', 'tsconfig.bundler.json']);
+});
+
+for (const kind of ['mjs', 'cjs']) {
+  test(`upserts, trains in worker threads, queries and reopens as compiled ${kind}`, () => {
+    write(`run-${kind}.mjs`, `
+      import { journey } from './journey.${kind}';
+      let workers = 0;
+      process.on('worker', () => workers++);
+      const summary = await journey('store-${kind}');
+      console.log(JSON.stringify({ summary, workers }));`);
+    const { summary, workers } = JSON.parse(run('node', [`run-${kind}.mjs`]));
+    checkSummary(summary);
+    assert.equal(workers, 2);
+  });
+}
+
+test('does the same under jest, required and imported', () => {
+  write('required.test.cjs', jestTest(`require('./journey.cjs')`, 'required'));
+  write('imported.test.cjs', jestTest(`await import('./journey.mjs')`, 'imported'));
+  write('jest.config.json', '{ "transform": {}, "testEnvironment": "node" }');
+  const env = { NODE_OPTIONS: '--experimental-vm-modules --no-warnings' };
+  run(bin('jest'), ['--ci', '--config', 'jest.config.json', '--rootDir', project], { env });
+  for (const name of ['required', 'imported']) {
+    checkSummary(JSON.parse(fs.readFileSync(path.join(project, `${name}.json`), 'utf8')));
+  }
+});
+
+test('leaves nothing running once the client is closed', () => {
+  const code = `import { Client, generateKey, memoryStorage } from 'sealvec';
+    const client = new Client({ storage: memoryStorage() });
+    const index = await client.createIndex({ indexName: 'notes', indexKey: generateKey() });
+    await index.upsert({ ids: ['a'], vectors: [[1]] });
+    await client.close();
+    const own = (name) => !/Pipe|TTY|Wrap/.test(name);
+    console.log(process.getActiveResourcesInfo().filter(own).join());`;
+  assert.equal(run('node', ['--input-type=module', '-e', code]).trim(), '');
 });
 
 test('gives import and require the same names', () => {
@@ -67,37 +145,11 @@ test('gives import and require the same names', () => {
 
 test('resolves every entry it exports', () => {
   const manifest = JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8'));
-  for (const entry of Object.keys(manifest.exports)) {
-    const name = path.posix.join('sealvec', entry);
-    const code = `console.log(import.meta.resolve('${name}'))`;
-    const url = run('node', ['--input-type=module', '-e', code]).trim();
-    assert.ok(fs.existsSync(new URL(url)), name);
-  }
-});
-
-test('compiles in a strict project without DOM or Node types, imported and required', () => {
-  const code = `
-    import { Client, SealvecError, generateKey, memoryStorage } from 'sealvec';
-    import type { Item, QueryResult, Storage } from 'sealvec';
-    export async function search(storage: Storage, items: Item[]): Promise<string[]> {
-      const client = new Client({ storage });
-      const index = await client.createIndex({ indexName: 'notes', indexKey: generateKey() });
-      await index.upsert({ items });
-      const found: QueryResult = await index.query({ queryVectors: [0, 1], topK: 1 });
-      return found.results.map((item) => item.id);
-    }
-    export const refused = (error: unknown): boolean =>
-      error instanceof SealvecError && error.code === 'WRONG_KEY';
-    export const nearest = search(memoryStorage(), [{ id: 'a', vector: [0, 1] }]);`;
-  const options = {
-    strict: true, exactOptionalPropertyTypes: true, skipLibCheck: false, noEmit: true,
-    target: 'ES2022', lib: ['ES2022'], types: [], module: 'NodeNext',
-  };
-  write('consumer.mts', `import 'sealvec/storage-suite';${code}`);
-  write('consumer.cts', code);
-  const files = ['consumer.mts', 'consumer.cts'];
-  write('tsconfig.json', JSON.stringify({ compilerOptions: options, files }));
-  run(bin('tsc'), ['-p', 'tsconfig.json']);
+  const names = Object.keys(manifest.exports).map((entry) => path.posix.join('sealvec', entry));
+  const code = `for (const name of ${JSON.stringify(names)}) console.log(import.meta.resolve(name))`;
+  const urls = run('node', ['--input-type=module', '-e', code]).trim().split('\n');
+  assert.equal(urls.length, names.length);
+  for (const url of urls) assert.ok(fs.existsSync(new URL(url)), url);
 });
 
 test('packs the built files, the readme and the licence, and no source', () => {
@@ -105,10 +157,30 @@ test('packs the built files, the readme and the licence, and no source', () => {
   for (const file of files) {
     assert.match(file, /^package\/(dist\/|package\.json$|README\.md$|LICENSE$|SECURITY\.md$)/);
   }
-  const built = ['sealvec.js', 'sealvec.cjs', 'browser.js', 'training-worker.js', 'sealvec.wasm'];
-  for (const file of ['LICENSE', ...built.map((name) => `dist/${name}`)]) {
+  const built = [
+    'sealvec.js', 'sealvec.cjs', 'browser.js', 'training-worker.js', 'storage-suite.js',
+    'sealvec.wasm', 'LICENSES.txt', 'types/js/index.d.ts', 'types/js/index.d.cts',
+  ];
+  const others = ['LICENSE', 'README.md', 'SECURITY.md'];
+  for (const file of [...others, ...built.map((name) => `dist/${name}`)]) {
     assert.ok(files.includes(`package/${file}`), file);
   }
+});
+
+test('names no place of the machine it was built on', () => {
+  const installed = path.join(project, 'node_modules/sealvec');
+  for (const name of fs.readdirSync(installed, { recursive: true })) {
+    const file = path.join(installed, name);
+    if (!fs.statSync(file).isFile()) continue;
+    assert.equal(fs.readFileSync(file).indexOf(root), -1, `${name} names ${root}`);
+  }
+});
+
+test('runs the example of the readme as it stands', () => {
+  const readme = fs.readFileSync(path.join(root, 'README.md'), 'utf8');
+  const [, code] = /```js\n(.*?)```/s.exec(readme);
+  write('readme.mjs', code);
+  assert.match(run('node', ['readme.mjs']), /id: 'tea'/);
 });
 
 test('pleases publint', () => {
