@@ -91,7 +91,7 @@ link_flags := --no-entry -sSTANDALONE_WASM -sALLOW_MEMORY_GROWTH=1 \
 
 native_flags_release := -O2 -DNDEBUG
 native_flags_debug := -O0 -g
-native_flags_sanitize := -O1 -g -fsanitize=address,undefined \
+native_flags_sanitize := -O1 -g -fsanitize=address,undefined,fuzzer-no-link \
   -fno-sanitize-recover=all -fno-omit-frame-pointer
 native_flags := $(native_flags_$(native_config))
 native := build/native/$(native_config)

@@ -96,7 +96,9 @@ async function query({ set, folder, key, ladder, count }) {
   const { client, index } = await load({ folder, key });
   const { nLists } = await index.stats();
   const asked = Math.min(count ?? data.count, data.count);
+  // Everything into memory, and the code compiled.
   await ask(index, data, Math.min(asked, 20), { nProbes: nLists }, { passes: 1, least: 0 });
+  await ask(index, data, asked, { nProbes: 1 }, { passes: 1, least: 0 });
   const fixed = [];
   for (const nProbes of [...ladder.filter((n) => n < nLists), nLists]) {
     fixed.push({ nProbes, ...(await ask(index, data, asked, { nProbes })) });
@@ -150,9 +152,9 @@ async function heldOut({ set, key, seed }) {
   const recalls = [];
   for (const targetRecall of TARGETS) {
     const { results } = await index.query({ queryVectors, topK: K, targetRecall });
-    const limit = (q) => truth[q].at(-1).distance * (1 + 1e-6) + 1e-12;
-    const right = results.map((items, q) => items.filter((item) => item.distance <= limit(q)).length);
-    recalls.push(right.reduce((sum, n) => sum + n) / out.length / K);
+    const isRight = ({ distance }, { distance: last }) => distance <= last + 1e-6 * Math.abs(last);
+    const found = results.flatMap((items, q) => items.filter((item) => isRight(item, truth[q].at(-1))));
+    recalls.push(found.length / out.length / K);
   }
   await client.close();
   return recalls;
@@ -161,6 +163,8 @@ async function heldOut({ set, key, seed }) {
 const JOBS = { upsert, train, untrained, query, first, heldOut, peer: peerJob };
 
 if (process.send) {
+  // Nobody is left to hear the figures.
+  process.once('disconnect', () => process.exit());
   const [{ job, ...given }] = await once(process, 'message');
-  process.send(await JOBS[job](given), () => process.disconnect());
+  process.send(await JOBS[job](given), () => process.exit());
 }

@@ -98,7 +98,7 @@ async function benchSealing() {
   line('sv_open_chunks', inGigabytes(opening, native.opening));
   line('node:crypto, sealing chunks', inGigabytes(native.sealing));
   line('node:crypto, opening chunks', inGigabytes(native.opening));
-  console.log('  (64 KiB chunks; sv_ adds a BLAKE2b hash of each, which node:crypto here does not)');
+  console.log('  (chunks of 64 KiB; sv_ also hashes each with BLAKE2b, node:crypto here does not)');
 }
 
 function inGigabytes(perSecond, native) {

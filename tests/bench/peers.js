@@ -18,11 +18,16 @@ const peerUrl = (path) => pathToFileURL(`${FOLDER}node_modules/${path}`);
 const need = (name) => createRequire(`${FOLDER}package.json`)(name);
 const spaceOf = (metric, names) => names[['euclidean', 'cosine', 'inner_product'].indexOf(metric)];
 
-/** Installs each by itself, so that one without a compiler does not keep the others out. */
-export function installPeers(log) {
+/** Installs those asked for, each by itself: one without a compiler keeps no other out. */
+export function installPeers(asked, log) {
+  const wanted = asked === '1' ? Object.keys(VERSIONS) : asked.split(',');
+  const unknown = wanted.find((name) => !Object.hasOwn(VERSIONS, name));
+  if (unknown) {
+    throw new Error(`PEERS: expected ${Object.keys(VERSIONS).join(', ')}, got ${unknown}`);
+  }
   fs.mkdirSync(FOLDER, { recursive: true });
   if (!fs.existsSync(`${FOLDER}package.json`)) fs.writeFileSync(`${FOLDER}package.json`, '{}');
-  return Object.entries(VERSIONS).filter(([name, version]) => {
+  return wanted.map((name) => [name, VERSIONS[name]]).filter(([name, version]) => {
     try {
       const args = ['install', '--no-audit', '--no-fund', '--loglevel=error', '--prefix', FOLDER];
       if (!isInstalled(name, version)) {
@@ -97,8 +102,10 @@ const BUILD = {
     const [built, ids] = await seconds(() => index.insertBatchFlat(base.data, rows));
     const rowById = new Map(Array.from(ids, (id, row) => [id, row]));
     // How far to search is fixed too, but never less than the number of answers asked for.
-    const at = (ef) => (q) =>
-      index.search(rowOf(queries, q), ef > 64 ? ef : K).slice(0, K).map(({ id }) => rowById.get(id));
+    const at = (ef) => (q) => {
+      const found = index.search(rowOf(queries, q), ef > 64 ? ef : K);
+      return found.slice(0, K).map(({ id }) => rowById.get(id));
+    };
     return { built, at, ladder: [64, 128, 256] };
   },
 };

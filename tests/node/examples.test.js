@@ -47,7 +47,8 @@ for (const [name, patterns] of Object.entries(EXPECTED)) {
     const temporary = await mkdtemp(path.join(os.tmpdir(), 'sealvec-examples-'));
     try {
       const env = { ...process.env, TMPDIR: temporary, TEMP: temporary };
-      const { stdout, stderr } = await run('node', [path.join(folder, name)], { env, timeout: 120_000 });
+      const options = { env, timeout: 120_000 };
+      const { stdout, stderr } = await run('node', [path.join(folder, name)], options);
       for (const pattern of patterns) assert.match(stdout, pattern);
       assert.equal(stderr, '');
       assert.deepEqual(await readdir(temporary), []);

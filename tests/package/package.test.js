@@ -25,18 +25,22 @@ function run(program, args, { cwd = project, env = {} } = {}) {
 
 const write = (name, text) => fs.writeFileSync(path.join(project, name), text);
 
-/** Compiles journey.ts to journey.mjs and journey.cjs, with nothing but the language declared. */
+/** Compiles journey.ts to journey.mjs and journey.cjs. */
 function compileJourney() {
   const source = fs.readFileSync(new URL('journey.ts', import.meta.url), 'utf8');
   write('journey.mts', source);
   write('journey.cts', source);
+  compile('journey', ['journey.mts', 'journey.cts'], {});
+}
+
+/** Compiles files as strictly as can be, with nothing but the language declared. */
+function compile(name, files, others) {
   const compilerOptions = {
     strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true,
-    skipLibCheck: false, target: 'ES2022', lib: ['ES2022'], types: [],
-    module: 'NodeNext',
+    skipLibCheck: false, target: 'ES2022', lib: ['ES2022'], types: [], module: 'NodeNext', ...others,
   };
-  write('tsconfig.json', JSON.stringify({ compilerOptions, files: ['journey.mts', 'journey.cts'] }));
-  run(bin('tsc'), ['-p', 'tsconfig.json']);
+  write(`tsconfig.${name}.json`, JSON.stringify({ compilerOptions, files }));
+  run(bin('tsc'), ['-p', `tsconfig.${name}.json`]);
 }
 
 before(() => {
@@ -53,7 +57,9 @@ after(() => fs.rmSync(project, { recursive: true, force: true }));
 const EXPECTED = {
   contents: 'text of 4',
   filtered: ['row-4'],
-  training: { nLists: 64, workers: 2, phases: ['sample', 'cluster', 'assign', 'calibrate', 'commit'] },
+  training: {
+    nLists: 64, workers: 2, phases: ['sample', 'cluster', 'assign', 'calibrate', 'commit'],
+  },
   errors: [
     'WRONG_KEY', 'ALREADY_EXISTS', 'NOT_FOUND', 'DIMENSION_MISMATCH', 'NOT_ENOUGH_VECTORS',
     'INVALID_ARGUMENT',
@@ -90,12 +96,9 @@ test('compiles in a strict project without DOM or Node types, imported and requi
     const open = async (): Promise<OpenedStorage> =>
       ({ storage: memoryStorage(), reopen: async () => memoryStorage() });
     storageSuite({ test: () => undefined, open });`);
-  const { compilerOptions } = JSON.parse(fs.readFileSync(path.join(project, 'tsconfig.json'), 'utf8'));
-  write('tsconfig.suite.json', JSON.stringify({ compilerOptions, files: ['suite.mts'] }));
-  run(bin('tsc'), ['-p', 'tsconfig.suite.json', '--noEmit']);
-  const bundled = { ...compilerOptions, module: 'ESNext', moduleResolution: 'Bundler', noEmit: true };
-  write('tsconfig.bundler.json', JSON.stringify({ compilerOptions: bundled, files: ['journey.mts'] }));
-  run(bin('tsc'), ['-p', 'tsconfig.bundler.json']);
+  compile('suite', ['suite.mts'], { noEmit: true });
+  const bundled = { module: 'ESNext', moduleResolution: 'Bundler', noEmit: true };
+  compile('bundler', ['journey.mts'], bundled);
 });
 
 for (const kind of ['mjs', 'cjs']) {
@@ -146,7 +149,8 @@ test('gives import and require the same names', () => {
 test('resolves every entry it exports', () => {
   const manifest = JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8'));
   const names = Object.keys(manifest.exports).map((entry) => path.posix.join('sealvec', entry));
-  const code = `for (const name of ${JSON.stringify(names)}) console.log(import.meta.resolve(name))`;
+  const list = JSON.stringify(names);
+  const code = `for (const name of ${list}) console.log(import.meta.resolve(name))`;
   const urls = run('node', ['--input-type=module', '-e', code]).trim().split('\n');
   assert.equal(urls.length, names.length);
   for (const url of urls) assert.ok(fs.existsSync(new URL(url)), url);
