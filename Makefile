@@ -3,7 +3,7 @@
 #   make wasm           build/js/sealvec.wasm and build/portable.wasm
 #   make js             build/js/*.js (for the tests) and dist/ (what is shipped)
 #   make test           test-c test-js test-package
-#   make test-browser   in Chromium
+#   make test-browser   in Chromium; CHROMIUM=path, full=1 for the long versions
 #   make fuzz           each fuzzer for seconds=60
 #   make bench demo size format clean
 #
@@ -46,7 +46,7 @@ endif
 FORCE:
 
 all: wasm js
-	@$(EMCC) -v 2>&1 | grep -m 1 'clang version'
+	@$(EMCC) -v 2>&1 | awk '/clang version/ && !seen++'
 	@node -e '$(report)'
 
 report = const bytes = fs.readFileSync("build/js/sealvec.wasm"); \
@@ -258,10 +258,17 @@ test-js: wasm js
 test-package: wasm js
 	node --test tests/package/*.test.js
 
-test-browser: wasm js
-	@if compgen -G 'tests/browser/*.test.js' >/dev/null; then \
-	  NODE_OPTIONS=--experimental-vm-modules $(bin)/jest --rootDir tests/browser; \
-	else echo 'no browser tests'; fi
+# In Chromium. full=1: every count as large as promised, an hour instead of minutes.
+CHROMIUM ?= /usr/bin/chromium
+test-browser: wasm js $(CHROMIUM)
+	CHROMIUM=$(CHROMIUM) SEALVEC_FULL=$(full) NODE_OPTIONS=--experimental-vm-modules NODE_NO_WARNINGS=1 \
+	  $(bin)/jest --rootDir tests/browser
+
+/usr/bin/chromium:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	else echo 'Chromium is missing: install it, or name it with CHROMIUM=...' >&2; exit 1; fi
 
 bench: wasm js
 	node tests/bench/bench.js

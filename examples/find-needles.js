@@ -5,7 +5,7 @@ import { join } from 'node:path';
 export async function filesUnder(folder) {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile());
-  return files.map((entry) => join(entry.parentPath, entry.name));
+  return files.map((entry) => join(entry.parentPath ?? entry.path, entry.name));
 }
 
 /**

@@ -22,6 +22,8 @@ import type { Neighbors } from '../types/protocol.js';
 export const NEIGHBORS = 100;
 const TARGETS = [0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999];
 const SAFETY = 1.5;
+/** Queries ranked between two ticks. */
+const RANKED_AT_ONCE = 50;
 /** The least r^2, relative to the median D_0: duplicates are at distance 0. */
 const MIN_RADIUS = 1e-7;
 
@@ -31,12 +33,11 @@ function mergeNeighbors(parts: readonly Neighbors[], count: number): Neighbors {
   const lists = new Uint32Array(count * NEIGHBORS);
   for (let q = 0; q < count; q++) {
     const at = parts.map(() => q * NEIGHBORS);
+    const next = (p: number): number => parts[p]?.distances[at[p] ?? 0] ?? Infinity;
     for (let i = q * NEIGHBORS; i < (q + 1) * NEIGHBORS; i++) {
       let best = 0;
-      for (let p = 1; p < parts.length; p++) {
-        if ((parts[p]?.distances[at[p] ?? 0] ?? Infinity) < (parts[best]?.distances[at[best] ?? 0] ?? Infinity)) best = p;
-      }
-      distances[i] = parts[best]?.distances[at[best] ?? 0] ?? Infinity;
+      for (let p = 1; p < parts.length; p++) if (next(p) < next(best)) best = p;
+      distances[i] = next(best);
       lists[i] = parts[best]?.lists[at[best] ?? 0] ?? 0;
       at[best] = (at[best] ?? 0) + 1;
     }
@@ -80,9 +81,11 @@ function ratios(scores: readonly Float64Array[]): number[] {
   let least = 0;
   return TARGETS.map((target) => {
     const ratio = quantile(all, target);
-    const recalls = scores.map((row) => row.filter((score) => score <= ratio).length / row.length);
+    const found = (row: Float64Array): number => row.filter((score) => score <= ratio).length;
+    const recalls = scores.map((row) => found(row) / row.length);
     const mean = recalls.reduce((sum, recall) => sum + recall, 0) / recalls.length;
-    const variance = recalls.reduce((sum, recall) => sum + (recall - mean) ** 2, 0) / recalls.length;
+    const squares = recalls.reduce((sum, recall) => sum + (recall - mean) ** 2, 0);
+    const variance = squares / recalls.length;
     const raised = target + SAFETY * Math.sqrt(variance / recalls.length);
     least = Math.max(least, quantile(all, Math.min(raised, (1 + target) / 2)));
     return least;
@@ -90,20 +93,29 @@ function ratios(scores: readonly Float64Array[]): number[] {
 }
 
 /** The recall curve of a clustering, from the true neighbours of the routed queries. */
-export function calibrate(
+export async function calibrate(
   core: Core, clustering: Clustering, queries: Float32Array, parts: readonly Neighbors[],
-): RecallCurve {
+  tick: (fraction: number) => Promise<void>,
+): Promise<RecallCurve> {
   const dim = clustering.dimension;
   const count = queries.length / dim;
   if (count === 0) return { recall: [1], at10: [Infinity], at100: [Infinity] };
   const { distances, lists } = mergeNeighbors(parts, count);
-  const ranked = Array.from({ length: count }, (_, q) =>
-    rankGaps(core, clustering, queries.subarray(q * dim, (q + 1) * dim)));
+  const ranked: Ranked[] = [];
+  for (let q = 0; q < count; q++) {
+    ranked.push(rankGaps(core, clustering, queries.subarray(q * dim, (q + 1) * dim)));
+    if (q % RANKED_AT_ONCE === 0) await tick(q / count);
+  }
   const middle = ranked.map(({ nearest }) => nearest).sort((x, y) => x - y)[count >> 1] ?? 0;
+  const least = Math.max(MIN_RADIUS * middle, Number.MIN_VALUE);
   const scoresAt = (k: number): Float64Array[] => ranked.map(({ gaps }, q) => {
-    const found = Math.min(k, distances.subarray(q * NEIGHBORS, (q + 1) * NEIGHBORS).filter(Number.isFinite).length);
-    const radius = Math.max(distances[q * NEIGHBORS + found - 1] ?? 0, MIN_RADIUS * middle, Number.MIN_VALUE);
-    return Float64Array.from({ length: found }, (_, i) => (gaps[lists[q * NEIGHBORS + i] ?? 0] ?? 0) / radius);
+    const known = distances.subarray(q * NEIGHBORS, (q + 1) * NEIGHBORS);
+    const found = Math.min(k, known.filter(Number.isFinite).length);
+    const radius = Math.max(known[found - 1] ?? 0, least);
+    const gap = (i: number): number => gaps[lists[q * NEIGHBORS + i] ?? 0] ?? 0;
+    return Float64Array.from({ length: found }, (_, i) => gap(i) / radius);
   }).filter((row) => row.length > 0);
-  return { recall: TARGETS, at10: ratios(scoresAt(10)), at100: ratios(scoresAt(NEIGHBORS)) };
+  const at10 = ratios(scoresAt(10));
+  await tick(1);
+  return { recall: TARGETS, at10, at100: ratios(scoresAt(NEIGHBORS)) };
 }

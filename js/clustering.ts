@@ -10,7 +10,8 @@ import type { Core } from './core.js';
 import { SealvecError } from './errors.js';
 import type { Clustering as ClusteringEntry, IndexConfig } from './manifest.js';
 import { coreMetric, routeDimension } from './metric.js';
-import { type ObjectContext, ObjectReader, type ObjectRef, sealObject } from './object.js';
+import { type ObjectContext, ObjectReader, sealObject } from './object.js';
+import type { SealedObject } from '../types/protocol.js';
 
 /** Stop ratios (`struct sv_scan`) that find a share of the 10 and of the 100 nearest. */
 export interface RecallCurve {
@@ -30,6 +31,9 @@ function interpolate(xs: readonly number[], ys: readonly number[], x: number): n
 
 const LANES = 8;
 const MAX_POINTS = 4096;
+/** Bytes of rows routed at a time, and the least rows that keep the kernel busy. */
+const ROUTE_BYTES = 1 << 19;
+const LEAST_ROWS = 32;
 
 /** Centroids packed for the assignment and ranking kernels. */
 export class Clustering {
@@ -87,7 +91,8 @@ export class Clustering {
     const { core } = this;
     const metric = coreMetric(this.config.metric);
     core.withScratch((s) => {
-      const step = Math.min(n, 1024);
+      const most = Math.max(LEAST_ROWS, Math.floor(ROUTE_BYTES / (this.dimension * 4)));
+      const step = Math.min(n, most);
       const routed = s.take(step * this.dimension * 4);
       for (let at = 0; at < n; at += step) {
         const count = Math.min(step, n - at);
@@ -130,7 +135,9 @@ export class Clustering {
   }
 
   /** Reads and packs the centroids that a manifest names. */
-  static async open(context: ObjectContext, entry: ClusteringEntry, config: IndexConfig, name: string): Promise<Clustering> {
+  static async open(
+    context: ObjectContext, entry: ClusteringEntry, config: IndexConfig, name: string,
+  ): Promise<Clustering> {
     const { core } = context;
     const reader = new ObjectReader(context, entry.object);
     const [length = 0, paramsLength = 0] = entry.object.lengths;
@@ -145,16 +152,15 @@ export class Clustering {
     const column = (offset: number): number[] =>
       Array.from({ length: points }, (_, i) => params.getFloat32(8 + i * 12 + offset, true));
     const centroids = await reader.open(0, 0, length, (plain) => core.floats(plain, length / 4));
-    return new Clustering(
-      core, config, centroids, params.getFloat32(0, true), { recall: column(0), at10: column(4), at100: column(8) }, name,
-    );
+    const curve = { recall: column(0), at10: column(4), at100: column(8) };
+    return new Clustering(core, config, centroids, params.getFloat32(0, true), curve, name);
   }
 }
 
 /** Seals centroids and curve into an object. */
 export function sealCentroids(
   context: ObjectContext, centroids: Float32Array, maxNorm: number, curve: RecallCurve,
-): { ref: ObjectRef; bytes: Uint8Array } {
+): SealedObject {
   const params = new DataView(new ArrayBuffer(8 + curve.recall.length * 12));
   params.setFloat32(0, maxNorm, true);
   params.setUint32(4, curve.recall.length, true);

@@ -8,9 +8,10 @@ export interface Endpoint {
   close(): void;
 }
 
+export const OTHER_WAYS = 'pass worker: () => new Worker(...) with the URL of sealvec/worker, or ' +
+  'worker: false to train in this thread';
 /** A worker whose file cannot be had says nothing at all. */
-const NOT_LOADED = 'the training worker could not be loaded; pass worker: () => new Worker(...) ' +
-  'with the URL of sealvec/worker, or worker: false to train in this thread';
+const NOT_LOADED = `the training worker could not be loaded; ${OTHER_WAYS}`;
 
 /** The caller's side of a Web Worker (or of anything like one). */
 export function webEndpoint(worker: WorkerLike): Endpoint {
@@ -41,10 +42,11 @@ interface Port {
 
 /** The worker's own side: the port of worker_threads where there is one, else the global scope. */
 export async function ownEndpoint(): Promise<Endpoint> {
-  const node = (globalThis as { process?: { versions?: { node?: string } } }).process?.versions?.node;
-  if (node !== undefined && !('WorkerGlobalScope' in globalThis)) {
+  const { process } = globalThis as { process?: { versions?: { node?: string } } };
+  if (process?.versions?.node !== undefined && !('WorkerGlobalScope' in globalThis)) {
     const name = 'node:worker_threads';
-    const { parentPort } = await import(/* @vite-ignore */ /* webpackIgnore: true */ name) as { parentPort: Port };
+    const threads = await import(/* @vite-ignore */ /* webpackIgnore: true */ name) as unknown;
+    const { parentPort } = threads as { parentPort: Port };
     return {
       post: (message, transfer) => parentPort.postMessage(message, transfer),
       listen: (onMessage) => parentPort.on('message', onMessage),

@@ -1,4 +1,5 @@
 import type { ErrorCode, SealvecErrorLike } from '../types/api.js';
+import type { WireError } from '../types/protocol.js';
 
 /**
  * SealvecError is the one class this library throws. `code` is stable and
@@ -13,15 +14,6 @@ export class SealvecError extends Error implements SealvecErrorLike {
     super(message, options);
     this.code = code;
   }
-}
-
-/** WireError is an error as structured clone can carry it to or from a worker. */
-export interface WireError {
-  readonly name: string;
-  readonly message: string;
-  readonly code?: ErrorCode;
-  readonly stack?: string;
-  readonly cause?: WireError;
 }
 
 /** How many causes deep an error is carried; a cycle of causes ends here too. */

@@ -49,7 +49,7 @@ const ITEM_KEYS = ['id', 'vector', 'contents', 'metadata'] as const;
 
 function readItems(value: unknown, embeds: boolean, dimension: number): Columns {
   const items = readArray('items', value, 'an array of items', (item, i) =>
-    readOptions(`items[${i}]`, item, ITEM_KEYS));
+    readOptions(`items[${i}]`, item, ITEM_KEYS, `items[${i}].`));
   if (items.length === 0) invalid('items', 'at least one item', items);
   const ids = items.map(({ id }, i) => readId(`items[${i}].id`, id));
   checkDistinct(ids, (at) => `items[${at}].id`);

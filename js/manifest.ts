@@ -16,8 +16,11 @@ import { ByteReader, ByteWriter, hex, randomBytes, sameBytes } from './bytes.js'
 import { COMMITMENT, deriveCommitted, equal, hash, open, OVERHEAD, SALT, seal, sign, SIGNATURE, verify } from './crypto.js';
 import { SealvecError } from './errors.js';
 import { FORMAT_VERSION, SUITE, type Keyring } from './keys.js';
-import { OBJECT_TYPES, type ObjectRef, type ObjectType } from './object.js';
+import { OBJECT_TYPES } from './object.js';
 import type { Metric, Precision } from '../types/api.js';
+import type { IndexConfig, ObjectRef, ObjectType, SegmentEntry } from '../types/format.js';
+
+export type { IndexConfig, SegmentEntry };
 
 const MAGIC = new TextEncoder().encode('SVMANIFS');
 const HEADER = 64;
@@ -36,31 +39,9 @@ export const SECTIONS = {
 } as const;
 export const SECTION_COUNT = 7;
 
-/** What never changes after the first upsert. */
-export interface IndexConfig {
-  readonly metric: Metric;
-  readonly precision: Precision;
-  readonly autoTrain: boolean;
-  /** 0 until the first upsert when none was given. */
-  readonly dimension: number;
-}
-
 export interface Clustering {
   readonly object: ObjectRef;
   readonly nLists: number;
-}
-
-export interface SegmentEntry {
-  readonly object: ObjectRef;
-  readonly rows: number;
-  /** Whether its rows are in the lists of the clustering named by this manifest. */
-  readonly listed: boolean;
-  /** Dead rows, all told. */
-  readonly dead: number;
-  /** A bitmap of dead rows, or none. */
-  readonly tombstones: ObjectRef | undefined;
-  /** Dead rows that the bitmap does not hold. */
-  readonly deadRows: Uint32Array;
 }
 
 /** An object that no later commit names and that may be removed. */

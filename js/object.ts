@@ -19,6 +19,9 @@ import { hash } from './crypto.js';
 import { SealvecError } from './errors.js';
 import { FORMAT_VERSION, SUITE, type Keyring } from './keys.js';
 import type { Storage } from '../types/api.js';
+import type { ObjectRef, ObjectType } from '../types/format.js';
+
+export type { ObjectRef };
 
 const MAGIC = new TextEncoder().encode('SVOBJECT');
 export const HEADER = 64;
@@ -28,18 +31,8 @@ export const CHUNK_PLAIN = 65_496;
 export const CHUNK_SEALED = 65_536;
 const CHUNK_OVERHEAD = 40;
 
-export const OBJECT_TYPES = { segment: 1, centroids: 2, tombstones: 3 } as const;
-export type ObjectType = keyof typeof OBJECT_TYPES;
-
-/** What the manifest says of an object. */
-export interface ObjectRef {
-  readonly id: Uint8Array;
-  readonly type: ObjectType;
-  readonly epoch: number;
-  /** Plain bytes of each section. */
-  readonly lengths: readonly number[];
-  readonly tableHash: Uint8Array;
-}
+export const OBJECT_TYPES: Readonly<Record<ObjectType, number>> =
+  { segment: 1, centroids: 2, tombstones: 3 };
 
 /** All that reading and writing sealed objects of one index needs. */
 export interface ObjectContext {

@@ -1,6 +1,7 @@
 /** Where training tasks run: a worker, or this thread in short steps. One task at a time each. */
+import { Pace } from './breathe.js';
 import { Core } from './core.js';
-import type { Endpoint } from './endpoint.js';
+import { type Endpoint, OTHER_WAYS } from './endpoint.js';
 import { fromWire, SealvecError, toWire } from './errors.js';
 import { Keyring } from './keys.js';
 import type { IndexConfig } from './manifest.js';
@@ -11,12 +12,33 @@ import type { Reply, Request, Task, TaskResults } from '../types/protocol.js';
 /** How long (ms) a worker may take to start. */
 const START_TIMEOUT = 15_000;
 
+type Read = Extract<Reply, { type: 'read' }>;
+type OnProgress = (fraction: number) => void;
+export type Result<T extends Task> = TaskResults[T['name']];
+
 export interface Runner {
-  run<T extends Task>(task: T, onProgress?: (fraction: number) => void): Promise<TaskResults[T['name']]>;
+  start(module: WebAssembly.Module, config: IndexConfig): Promise<void>;
+  run<T extends Task>(task: T, onProgress?: OnProgress): Promise<Result<T>>;
   /** Largest wasm memory so far. */
   readonly memory: number;
   /** Ends at once; what runs rejects. */
   close(reason: unknown): void;
+}
+
+/** What a worker died of, as an error of this library. */
+function workerError(cause: unknown): SealvecError {
+  if (cause instanceof SealvecError) return cause;
+  const { code, message } = (cause ?? {}) as { code?: unknown; message?: unknown };
+  const full = code === 'ERR_WORKER_OUT_OF_MEMORY';
+  const reason = typeof message === 'string' ? message : 'no reason given';
+  return new SealvecError(
+    full ? 'OUT_OF_MEMORY' : 'UNSUPPORTED', `the training worker failed: ${reason}`, { cause },
+  );
+}
+
+function tooSlow(): SealvecError {
+  const message = `the training worker did not start within ${START_TIMEOUT / 1000} s`;
+  return new SealvecError('UNSUPPORTED', `${message}; ${OTHER_WAYS}`);
 }
 
 /** A runner in a worker of its own. */
@@ -24,29 +46,28 @@ export class WorkerRunner implements Runner {
   readonly #endpoint: Endpoint;
   readonly #context: ObjectContext;
   #settle: { resolve: (value: unknown) => void; reject: (error: unknown) => void } | undefined;
-  #progress: ((fraction: number) => void) | undefined;
+  #progress: OnProgress | undefined;
   #ended: { reason: unknown } | undefined;
   memory = 0;
 
-  private constructor(endpoint: Endpoint, context: ObjectContext) {
+  constructor(endpoint: Endpoint, context: ObjectContext) {
     this.#endpoint = endpoint;
     this.#context = context;
-    endpoint.listen((message) => this.#receive(message as Reply), (error) => this.close(error));
+    endpoint.listen(
+      (message) => this.#receive(message as Reply), (error) => this.close(workerError(error)),
+    );
   }
 
-  static async start(endpoint: Endpoint, module: WebAssembly.Module, context: ObjectContext, config: IndexConfig): Promise<WorkerRunner> {
-    const runner = new WorkerRunner(endpoint, context);
-    const keys = context.keyring.expose();
-    const timer = setTimeout(() => runner.close(new SealvecError('UNSUPPORTED',
-      `the training worker did not start within ${START_TIMEOUT / 1000} s; pass worker: () => new Worker(...) ` +
-      'with the URL of sealvec/worker, or worker: false to train in this thread')), START_TIMEOUT);
+  async start(module: WebAssembly.Module, config: IndexConfig): Promise<void> {
+    const { keyring, indexId } = this.#context;
+    const keys = keyring.expose();
+    const timer = setTimeout(() => this.close(tooSlow()), START_TIMEOUT);
     try {
-      await runner.#ask({ type: 'start', module, keys, indexId: context.indexId, config });
+      await this.#ask({ type: 'start', module, keys, indexId, config });
     } finally {
       clearTimeout(timer);
       for (const [, key] of keys) key.fill(0);
     }
-    return runner;
   }
 
   #ask(request: Request): Promise<unknown> {
@@ -57,33 +78,39 @@ export class WorkerRunner implements Runner {
     });
   }
 
-  async run<T extends Task>(task: T, onProgress?: (fraction: number) => void): Promise<TaskResults[T['name']]> {
+  async run<T extends Task>(task: T, onProgress?: OnProgress): Promise<Result<T>> {
     this.#progress = onProgress;
-    return await this.#ask({ type: 'task', task }) as TaskResults[T['name']];
+    return await this.#ask({ type: 'task', task }) as Result<T>;
   }
 
   #receive(reply: Reply): void {
+    if (this.#ended) return;
     switch (reply.type) {
       case 'read': return void this.#read(reply);
       case 'progress': return this.#progress?.(reply.fraction);
-      case 'failed': return this.#settle?.reject(fromWire(reply.error));
       case 'ready': return this.#settle?.resolve(undefined);
+      case 'failed':
+        this.memory = Math.max(this.memory, reply.memory);
+        return this.#settle?.reject(workerError(fromWire(reply.error)));
       case 'done':
         this.memory = Math.max(this.memory, reply.memory);
         this.#settle?.resolve(reply.result);
     }
   }
 
-  async #read({ id, key, range }: Extract<Reply, { type: 'read' }>): Promise<void> {
-    let answer: Extract<Request, { type: 'bytes' }>;
+  async #read({ id, key, range }: Read): Promise<void> {
+    let bytes: Uint8Array<ArrayBuffer> | undefined;
+    let failed: unknown;
     try {
-      const bytes = await this.#context.storage.read(key, range);
-      answer = { type: 'bytes', id, bytes, error: undefined };
+      const read = await this.#context.storage.read(key, range);
+      // A copy, to be moved: what a storage hands out may be a view of what it keeps.
+      if (read) bytes = new Uint8Array(read);
     } catch (error) {
-      answer = { type: 'bytes', id, bytes: undefined, error: toWire(error) };
+      failed = error;
     }
-    // The bytes are this reader's alone (Storage hands out copies), so they may be moved.
-    if (!this.#ended) this.#endpoint.post(answer, answer.bytes ? [answer.bytes.buffer] : []);
+    if (this.#ended) return;
+    const error = failed === undefined ? undefined : toWire(failed);
+    this.#endpoint.post({ type: 'bytes', id, bytes, error }, bytes ? [bytes.buffer] : []);
   }
 
   close(reason: unknown): void {
@@ -94,50 +121,63 @@ export class WorkerRunner implements Runner {
   }
 }
 
-/** A runner in this thread: it yields between steps of about 10 ms. */
+/** A runner in this thread: it gives way between steps of about 10 ms. */
 export class InlineRunner implements Runner {
-  readonly #core: Core;
-  readonly #keyring: Keyring;
-  readonly #tasks: TrainingTasks;
-  #progress: ((fraction: number) => void) | undefined;
+  readonly #context: ObjectContext;
+  #core: Core | undefined;
+  #keyring: Keyring | undefined;
+  #tasks: TrainingTasks | undefined;
+  #progress: OnProgress | undefined;
   #ended: { reason: unknown } | undefined;
+  readonly #pace = new Pace();
   #running = false;
 
-  private constructor(core: Core, keyring: Keyring, context: ObjectContext, config: IndexConfig) {
-    this.#core = core;
-    this.#keyring = keyring;
-    this.#tasks = new TrainingTasks({ ...context, core, keyring }, config, async (fraction) => {
-      this.#progress?.(fraction);
-      await new Promise((resolve) => { setTimeout(resolve, 0); });
-      if (this.#ended) throw this.#ended.reason;
-    });
+  constructor(context: ObjectContext) {
+    this.#context = context;
   }
 
-  static async start(module: WebAssembly.Module, context: ObjectContext, config: IndexConfig): Promise<InlineRunner> {
+  async start(module: WebAssembly.Module, config: IndexConfig): Promise<void> {
+    const { storage, indexId, keyring: owner } = this.#context;
     const core = await Core.instantiate(module);
-    const keyring = Keyring.forWorker(core, context.keyring.expose());
-    const { storage, indexId } = context;
-    return new InlineRunner(core, keyring, { core, keyring, storage, indexId }, config);
+    if (this.#ended) throw this.#ended.reason;
+    const keyring = Keyring.forWorker(core, owner.expose());
+    this.#core = core;
+    this.#keyring = keyring;
+    this.#tasks = new TrainingTasks(
+      { core, keyring, storage, indexId }, config, (fraction) => this.#tick(fraction),
+    );
+  }
+
+  async #tick(fraction: number): Promise<void> {
+    if (await this.#pace.step()) this.#progress?.(fraction);
+    if (this.#ended) throw this.#ended.reason;
   }
 
   get memory(): number {
-    return this.#core.memoryBytes;
+    return this.#core?.memoryBytes ?? 0;
   }
 
-  async run<T extends Task>(task: T, onProgress?: (fraction: number) => void): Promise<TaskResults[T['name']]> {
+  async run<T extends Task>(task: T, onProgress?: OnProgress): Promise<Result<T>> {
+    if (this.#ended) throw this.#ended.reason;
     this.#progress = onProgress;
     this.#running = true;
     try {
-      return await this.#tasks.run(task) as TaskResults[T['name']];
+      return await this.#tasks?.run(task) as Result<T>;
     } finally {
       this.#running = false;
-      if (this.#ended) this.#keyring.wipe();
+      if (this.#ended) this.#wipe();
     }
   }
 
   close(reason: unknown): void {
     if (this.#ended) return;
     this.#ended = { reason };
-    if (!this.#running) this.#keyring.wipe();
+    if (!this.#running) this.#wipe();
+  }
+
+  #wipe(): void {
+    this.#keyring?.wipe();
+    this.#tasks = undefined;
+    this.#core = undefined;
   }
 }

@@ -1,4 +1,4 @@
-/** The worker side of training: a core of its own, storage read through the thread that started it. */
+/** The worker side of training: a core of its own, and storage read through the other side. */
 import { Core } from './core.js';
 import { type Endpoint, ownEndpoint } from './endpoint.js';
 import { fromWire, SealvecError, toWire } from './errors.js';
@@ -10,17 +10,24 @@ import type { Reply, Request } from '../types/protocol.js';
 type Start = Extract<Request, { type: 'start' }>;
 type Bytes = Extract<Request, { type: 'bytes' }>;
 
+interface Waiting {
+  readonly resolve: (bytes: Uint8Array | undefined) => void;
+  readonly reject: (error: unknown) => void;
+}
+
 /** Reads go to the other side; a worker writes nothing itself. */
 class RemoteStorage implements Storage {
   readonly #post: (reply: Reply) => void;
-  readonly #waiting = new Map<number, { resolve: (bytes: Uint8Array | undefined) => void; reject: (error: unknown) => void }>();
+  readonly #waiting = new Map<number, Waiting>();
   #next = 0;
 
   constructor(post: (reply: Reply) => void) {
     this.#post = post;
   }
 
-  async read(key: string, range?: { offset: number; length: number }): Promise<Uint8Array | undefined> {
+  async read(
+    key: string, range?: { offset: number; length: number },
+  ): Promise<Uint8Array | undefined> {
     const id = this.#next++;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
@@ -71,6 +78,10 @@ class WorkerSide {
     this.#storage = new RemoteStorage((reply) => this.#post(reply));
   }
 
+  get #memory(): number {
+    return this.#core?.memoryBytes ?? 0;
+  }
+
   #post(reply: Reply, transfer?: readonly unknown[]): void {
     this.#endpoint.post(reply, transfer);
   }
@@ -83,9 +94,9 @@ class WorkerSide {
         return this.#post({ type: 'ready' });
       }
       const result = await this.#tasks?.run(request.task);
-      this.#post({ type: 'done', result, memory: this.#core?.memoryBytes ?? 0 }, buffersOf(result));
+      this.#post({ type: 'done', result, memory: this.#memory }, buffersOf(result));
     } catch (error) {
-      this.#post({ type: 'failed', error: toWire(error) });
+      this.#post({ type: 'failed', error: toWire(error), memory: this.#memory });
     }
   }
 
@@ -103,10 +114,16 @@ class WorkerSide {
   }
 }
 
-/** Large byte arrays of a result, to be moved instead of copied. */
+/** Buffers of a result that are its own, to be moved instead of copied. */
 function buffersOf(result: unknown): ArrayBuffer[] {
-  const bytes = (result as { bytes?: unknown } | undefined)?.bytes;
-  return bytes instanceof Uint8Array ? [bytes.buffer as ArrayBuffer] : [];
+  if (typeof result !== 'object' || result === null) return [];
+  return Object.values(result).filter(isWhole).map(({ buffer }) => buffer as ArrayBuffer);
+}
+
+/** Whether a value is an array that has its buffer to itself. */
+function isWhole(value: unknown): value is ArrayBufferView {
+  return ArrayBuffer.isView(value) && value.byteLength > 0 &&
+    value.byteLength === value.buffer.byteLength;
 }
 
 void ownEndpoint().then((endpoint) => {

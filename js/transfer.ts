@@ -2,7 +2,7 @@
 import { throwIfAborted } from './abort.js';
 import { hex } from './bytes.js';
 import { SealvecError } from './errors.js';
-import { manifestPrefix, readManifestHeader } from './manifest.js';
+import { manifestKey, manifestPrefix, readManifestHeader } from './manifest.js';
 import { headerKey, MAX_ATTEMPTS, readIndexId } from './store.js';
 import type { Watch } from './validate.js';
 import type { Storage } from '../types/api.js';
@@ -12,43 +12,97 @@ export interface Transferred {
   bytes: number;
 }
 
-/** One way of copying: what was copied so far, and how large it was. */
+interface Commit {
+  readonly generation: number;
+  /** Manifests by key. */
+  readonly manifests: ReadonlyMap<string, Uint8Array>;
+}
+
+function noData(): SealvecError {
+  return new SealvecError('NOT_FOUND', 'the index has no data in this storage');
+}
+
+function refuseTaken(indexName: string): never {
+  throw new SealvecError('ALREADY_EXISTS', `an index named '${indexName}' exists in the target`);
+}
+
+/** One index on its way. What an earlier round copied is not copied again. */
 class Copy {
   readonly #from: Storage;
   readonly #to: Storage;
   readonly #watch: Watch;
+  readonly #indexId: Uint8Array;
+  readonly #prefix: string;
+  readonly #manifests: string;
   readonly #copied = new Map<string, number>();
 
-  constructor(from: Storage, to: Storage, watch: Watch) {
+  constructor(from: Storage, to: Storage, indexId: Uint8Array, watch: Watch) {
     this.#from = from;
     this.#to = to;
     this.#watch = watch;
+    this.#indexId = indexId;
+    this.#prefix = `data/${hex(indexId)}/`;
+    this.#manifests = manifestPrefix(indexId);
   }
 
-  /** Copies an object unless that was done before; false when it vanished. */
-  async object(key: string): Promise<boolean> {
-    throwIfAborted(this.#watch.signal);
-    if (this.#copied.has(key)) return true;
-    const bytes = await this.#from.read(key);
-    if (!bytes) return false;
+  /**
+   * Copies all that one commit needs; false when too many followed meanwhile. An object that a
+   * commit drops is removed by the second one after it: while at most one has followed, whatever
+   * vanished was not needed.
+   */
+  async round(): Promise<boolean> {
+    const commit = await this.#readCommit();
+    const keys = await this.#from.list(this.#prefix);
+    const objects = keys.filter((key) => !key.startsWith(this.#manifests));
+    if (objects.includes(`${this.#prefix}deleted`)) throw noData();
+    for (const [at, key] of objects.entries()) {
+      throwIfAborted(this.#watch.signal);
+      if (!this.#copied.has(key)) await this.#copy(key, await this.#from.read(key));
+      this.#watch.onProgress?.({ phase: 'copy', fraction: (at + 1) / (objects.length + 1) });
+    }
+    const newest = (await this.#generations()).at(-1) ?? 0;
+    if (!commit || newest > commit.generation + 1) return false;
+    for (const [key, bytes] of commit.manifests) await this.#copy(key, bytes);
+    await this.#keepOnly([...objects, ...commit.manifests.keys()]);
+    return true;
+  }
+
+  async #copy(key: string, bytes: Uint8Array | undefined): Promise<void> {
+    if (!bytes) return;
     await this.#to.create(key, bytes);
     this.#copied.set(key, bytes.length);
-    return true;
   }
 
-  /** Copies objects in order; false when one vanished. */
-  async all(keys: readonly string[]): Promise<boolean> {
-    for (const [at, key] of keys.entries()) {
-      if (!(await this.object(key))) return false;
-      this.#watch.onProgress?.({ phase: 'copy', fraction: (at + 1) / (keys.length + 1) });
+  /** Generations that have a manifest, ascending. */
+  async #generations(): Promise<number[]> {
+    const keys = await this.#from.list(this.#manifests);
+    return keys.map((key) => Number(key.slice(this.#manifests.length))).sort((x, y) => x - y);
+  }
+
+  /**
+   * The manifest of the last commit and, where the newest one is torn, that one too, oldest first;
+   * undefined when one vanished.
+   */
+  async #readCommit(): Promise<Commit | undefined> {
+    const generations = (await this.#generations()).reverse();
+    if (generations.length === 0) throw noData();
+    const manifests: [string, Uint8Array][] = [];
+    for (const generation of generations) {
+      const key = manifestKey(this.#indexId, generation);
+      const bytes = await this.#from.read(key);
+      if (!bytes) return undefined;
+      manifests.unshift([key, bytes]);
+      if (readManifestHeader(bytes, this.#indexId, generation)) {
+        return { generation, manifests: new Map(manifests) };
+      }
     }
-    return true;
+    throw new SealvecError('CORRUPTED', 'every manifest of the index is cut short');
   }
 
   /** Removes what an earlier round, or an earlier copy that was cut short, left there. */
-  async keepOnly(keys: readonly string[], prefix: string): Promise<void> {
+  async #keepOnly(keys: readonly string[]): Promise<void> {
     const wanted = new Set(keys);
-    const stale = (await this.#to.list(prefix)).filter((key) => !wanted.has(key));
+    const stale = (await this.#to.list(this.#prefix)).filter((key) => !wanted.has(key));
     if (stale.length > 0) await this.#to.delete(stale);
     for (const key of stale) this.#copied.delete(key);
   }
@@ -65,48 +119,18 @@ class Copy {
   }
 }
 
-/** Manifests to copy, oldest first: the newest, and where it is torn the one that stands for it. */
-async function manifestsOf(
-  from: Storage, keys: readonly string[], indexId: Uint8Array,
-): Promise<string[] | undefined> {
-  const prefix = manifestPrefix(indexId);
-  const manifests = keys.filter((key) => key.startsWith(prefix)).sort();
-  const newest = manifests.at(-1);
-  if (newest === undefined) return [];
-  const bytes = await from.read(newest);
-  if (!bytes) return undefined;
-  const whole = readManifestHeader(bytes, indexId, Number(newest.slice(prefix.length)));
-  return manifests.slice(whole ? -1 : -2);
-}
-
-function refuseTaken(indexName: string): never {
-  throw new SealvecError('ALREADY_EXISTS', `an index named '${indexName}' exists in the target`);
-}
-
 /**
- * Copies all objects of an index, then its newest manifest, and last the header, so that a copy cut
- * short is no index. Writers may go on meanwhile: a round from which an object vanished is followed
- * by another.
+ * Copies the objects of an index, then its newest manifest, and last the header, so that a copy
+ * that was cut short is no index. Writers may go on meanwhile.
  */
 export async function copyIndex(
   from: Storage, to: Storage, indexName: string, watch: Watch,
 ): Promise<Transferred> {
   throwIfAborted(watch.signal);
   if (await to.read(headerKey(indexName))) refuseTaken(indexName);
-  const indexId = await readIndexId(from, indexName);
-  const [prefix, ofManifests] = [`data/${hex(indexId)}/`, manifestPrefix(indexId)];
-  const copy = new Copy(from, to, watch);
+  const copy = new Copy(from, to, await readIndexId(from, indexName), watch);
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-    const keys = await from.list(prefix);
-    const manifests = await manifestsOf(from, keys, indexId);
-    if (!manifests) continue;
-    if (manifests.length === 0) {
-      throw new SealvecError('NOT_FOUND', `index '${indexName}' has no data in this storage`);
-    }
-    const wanted = [...keys.filter((key) => !key.startsWith(ofManifests)), ...manifests];
-    if (!(await copy.all(wanted))) continue;
-    await copy.keepOnly(wanted, prefix);
-    return copy.finish(indexName);
+    if (await copy.round()) return copy.finish(indexName);
   }
   const message = `index '${indexName}' changed ${MAX_ATTEMPTS} times while being copied`;
   throw new SealvecError('CONFLICT', message);

@@ -15,7 +15,7 @@ const UNTRAINED_WARNING = 50_000;
 export class Upkeep {
   readonly #access: Access;
   #warned = false;
-  #training: { run: Training; done: Promise<unknown> } | undefined;
+  #training: { stop: (reason: unknown) => void; done: Promise<unknown> } | undefined;
 
   constructor(access: Access) {
     this.#access = access;
@@ -41,9 +41,18 @@ export class Upkeep {
   async train(index: OpenIndex, plan: TrainPlan): Promise<TrainResult> {
     this.refuseTraining();
     const { settings } = this.#access;
-    const run = new Training(index, settings, plan, (work) => this.#access.queue(work));
+    const ending = new AbortController();
+    const queue = <T>(work: () => Promise<T>): Promise<T> =>
+      this.#access.queue(work, ending.signal);
+    const run = new Training(index, settings, plan, queue);
     const done = run.run();
-    this.#training = { run, done };
+    const stop = (reason: unknown): void => {
+      run.stop(reason);
+      ending.abort(reason);
+    };
+    this.#training = { stop, done };
+    // An aborted training may still be cleaning up when it has rejected.
+    void this.#access.track(() => run.settled);
     try {
       return await done;
     } finally {
@@ -52,10 +61,10 @@ export class Upkeep {
     }
   }
 
-  /** Ends training, if any is under way. */
+  /** Ends training, if any is under way, even where it waits for a turn to write. */
   async stop(reason: string): Promise<void> {
     const training = this.#training;
-    training?.run.stop(new SealvecError('CLOSED', reason));
+    training?.stop(new SealvecError('CLOSED', reason));
     await training?.done.catch(() => undefined);
   }
 

@@ -83,9 +83,12 @@ export function isPlain(value: unknown): value is Readonly<Record<string, unknow
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
-/** A copy of a plain object; anything else, and any key not in `known`, is refused. */
+/**
+ * A copy of a plain object; anything else, and any key not in `known`, is refused. `prefix` is what
+ * errors put before a key.
+ */
 export function readOptions<K extends string>(
-  argument: string, value: unknown, known: readonly K[],
+  argument: string, value: unknown, known: readonly K[], prefix = '',
 ): Partial<Record<K, unknown>> {
   return reading(argument, () => {
     if (!isPlain(value)) invalid(argument, 'a plain object', value);
@@ -94,7 +97,7 @@ export function readOptions<K extends string>(
       if (!known.includes(key as K)) {
         refuse(argument, `only ${known.join(', ')}`, `the unknown ${describe(key)}`);
       }
-      copy[key as K] = value[key];
+      copy[key as K] = reading(`${prefix}${key}`, () => value[key]);
     }
     return copy;
   });

@@ -1,15 +1,36 @@
-/** Messages between a training run and its workers. No runtime code. */
-import type { WireError } from '../js/errors.js';
-import type { RecallCurve } from '../js/clustering.js';
-import type { IndexConfig, SegmentEntry } from '../js/manifest.js';
-import type { Piece } from '../js/rewrite.js';
+/** Messages between a training and its workers. No runtime code. */
+import type { ErrorCode } from './api.js';
+import type { IndexConfig, ObjectRef, SegmentEntry } from './format.js';
 
-/** Gathers the rows to cluster; some of them, by place in the sample, are kept to measure recall. */
+/** An error as structured clone can carry it to or from a worker. */
+export interface WireError {
+  readonly name: string;
+  readonly message: string;
+  readonly code?: ErrorCode;
+  readonly stack?: string;
+  readonly cause?: WireError;
+}
+
+/** A segment whose rows training takes. Row r of it has the number base + r. */
+export interface Source {
+  readonly entry: SegmentEntry;
+  /** A multiple of 8. */
+  readonly base: number;
+}
+
+/** Rows [from, to) of a segment, dead ones among them. */
+export interface Span extends Source {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Gathers rows to cluster, and others, held out, that recall is measured on. */
 export interface SampleTask {
   readonly name: 'sample';
-  readonly pieces: readonly Piece[];
+  readonly sources: readonly Source[];
   readonly rows: number;
-  readonly queries: Uint32Array;
+  readonly queries: number;
+  readonly seed: number;
 }
 
 export interface SampleResult {
@@ -17,6 +38,8 @@ export interface SampleResult {
   readonly maxNorm: number;
   /** Routed rows that recall is measured on. */
   readonly queries: Float32Array;
+  /** Their row numbers, ascending. */
+  readonly numbers: Uint32Array;
 }
 
 export interface ClusterTask {
@@ -36,28 +59,24 @@ export interface ClusterResult {
 }
 
 /** Gives every worker the centroids, and the queries that recall is measured on. */
-export interface PrepareTask {
+export interface PrepareTask extends SampleResult {
   readonly name: 'prepare';
   readonly centroids: Float32Array;
-  readonly maxNorm: number;
-  readonly queries: Float32Array;
-  /** The rank of each query among all live rows, so that it does not find itself. */
-  readonly ranks: Uint32Array;
 }
 
 /** Assigns, orders and seals rows as a new segment. */
 export interface RewriteTask {
   readonly name: 'rewrite';
-  readonly pieces: readonly Piece[];
-  /** Rank of the first row among all live rows; undefined when recall is not measured on them. */
-  readonly firstRank: number | undefined;
+  readonly spans: readonly Span[];
+  /** Whether recall is measured on these rows. */
+  readonly measure: boolean;
 }
 
 export interface RewriteResult {
   readonly entry: SegmentEntry;
   readonly bytes: Uint8Array;
-  /** Row of the task that each row of the segment was. */
-  readonly order: Uint32Array;
+  /** Number of the row that each row of the segment was. */
+  readonly numbers: Uint32Array;
   /** Rows per list. */
   readonly counts: Uint32Array;
   /** Sum of squared distances to the centroids. */
@@ -74,10 +93,15 @@ export interface Neighbors {
   readonly lists: Uint32Array;
 }
 
-/** Turns the nearest rows of all workers into the recall curve. */
+/** Turns the nearest rows of all workers into the recall curve, and seals it with the centroids. */
 export interface CalibrateTask {
   readonly name: 'calibrate';
   readonly neighbors: readonly Neighbors[];
+}
+
+export interface SealedObject {
+  readonly ref: ObjectRef;
+  readonly bytes: Uint8Array;
 }
 
 export type Task =
@@ -87,9 +111,10 @@ export interface TaskResults {
   sample: SampleResult;
   cluster: ClusterResult;
   prepare: undefined;
-  rewrite: RewriteResult;
+  /** Undefined when no row of the spans is alive. */
+  rewrite: RewriteResult | undefined;
   neighbors: Neighbors;
-  calibrate: RecallCurve;
+  calibrate: SealedObject;
 }
 
 /** What a worker is told. */
@@ -120,4 +145,4 @@ export type Reply =
   }
   | { readonly type: 'progress'; readonly fraction: number }
   | { readonly type: 'done'; readonly result: unknown; readonly memory: number }
-  | { readonly type: 'failed'; readonly error: WireError };
+  | { readonly type: 'failed'; readonly error: WireError; readonly memory: number };

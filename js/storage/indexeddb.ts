@@ -103,7 +103,7 @@ class IndexedDBStorage implements Storage {
   async #run<T>(what: string, act: () => Promise<T>): Promise<T> {
     if (this.#closed) throw closedError();
     const call = act().catch(async (error: unknown) => {
-      throw await withUsage(storageError(`could not ${what}`, error));
+      throw await typedError(`could not ${what}`, error);
     });
     this.#pending.add(call);
     try {
@@ -118,14 +118,17 @@ function sameBytes(a: Uint8Array | undefined, b: Uint8Array): boolean {
   return a?.length === b.length && a.every((byte, i) => byte === b[i]);
 }
 
-/** Adds to a quota error what is used of what. Asking may itself fail: then nothing is added. */
-async function withUsage(error: SealvecError): Promise<SealvecError> {
+/** As storageError; a full quota says what is used of what, unless asking fails as well. */
+async function typedError(message: string, cause: unknown): Promise<SealvecError> {
+  const error = storageError(message, cause);
   if (error.code !== 'QUOTA_EXCEEDED') return error;
+  let account = '';
   try {
-    const { usage = 0, quota = 0 } = await navigator.storage.estimate();
-    const message = `${error.message} (this origin uses ${usage} of ${quota} bytes)`;
-    return new SealvecError('QUOTA_EXCEEDED', message, { cause: error.cause });
+    const { usage, quota } = await navigator.storage.estimate();
+    account = ` (the browser counts a usage of ${usage} bytes and a quota of ${quota})`;
   } catch {
-    return error;
+    // Some browsers cannot say when it matters.
   }
+  const full = `${message}: the browser gives this origin no more room${account}`;
+  return new SealvecError('QUOTA_EXCEEDED', full, { cause });
 }

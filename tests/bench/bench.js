@@ -130,12 +130,13 @@ function printBuild({ rows, dim, upserts, upsert, one, trained }) {
 
 function printUse({ rows, dim, untrained, trained, searches, opens, heldOut }) {
   const { memoryBytes, peak } = searches;
+  const times = (memoryBytes / (rows * dim * 4)).toFixed(2);
   const middle = median(opens.map(({ seconds }) => seconds));
   const { bytes } = opens.find(({ seconds }) => seconds === middle);
   line('open', `${(middle * 1000).toFixed(1)} ms from new Client to the first answer (median of ` +
     `${opens.length}), ${megabytes(bytes)} read (${percent(bytes / trained.bytes)})`);
-  line('memory', `${megabytes(memoryBytes)} with all of it decrypted, ` +
-    `${(memoryBytes / (rows * dim * 4)).toFixed(2)} times the floats; process peak ${megabytes(peak)}`);
+  line('memory', `${megabytes(memoryBytes)} with all of it decrypted, ${times} times the floats; ` +
+    `process peak ${megabytes(peak)}`);
   printSearches(untrained, searches);
   if (!heldOut) return;
   const recalls = heldOut.map((recall) => recall.toFixed(4)).join(', ');

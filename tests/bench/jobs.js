@@ -152,8 +152,9 @@ async function heldOut({ set, key, seed }) {
   const recalls = [];
   for (const targetRecall of TARGETS) {
     const { results } = await index.query({ queryVectors, topK: K, targetRecall });
-    const isRight = ({ distance }, { distance: last }) => distance <= last + 1e-6 * Math.abs(last);
-    const found = results.flatMap((items, q) => items.filter((item) => isRight(item, truth[q].at(-1))));
+    const limits = truth.map((items) => items.at(-1).distance);
+    const found = results.flatMap((items, q) =>
+      items.filter(({ distance }) => distance <= limits[q] + 1e-6 * Math.abs(limits[q])));
     recalls.push(found.length / out.length / K);
   }
   await client.close();

@@ -19,7 +19,7 @@ export const peakMemory = () => process.resourceUsage().maxRSS * 1024;
 export async function folderSize(folder) {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile());
-  const sizes = await Promise.all(files.map((f) => stat(join(f.parentPath, f.name))));
+  const sizes = await Promise.all(files.map((f) => stat(join(f.parentPath ?? f.path, f.name))));
   return { files: files.length, bytes: sizes.reduce((sum, { size }) => sum + size, 0) };
 }
 

@@ -15,29 +15,16 @@ beforeAll(async () => {
 
 afterAll(() => browser.close());
 
-/** Ids of the exact nearest rows, by brute force in this process. */
-function nearest(rows, query, topK) {
-  const distances = Array.from({ length: rows.length / DIMENSION }, (_, i) => {
-    let sum = 0;
-    for (let j = 0; j < DIMENSION; j++) sum += (rows[i * DIMENSION + j] - query[j]) ** 2;
-    return [sum, `n${i}`];
-  });
-  return distances.sort(([a], [b]) => a - b).slice(0, topK).map(([, id]) => id);
-}
-
 /** Opens `notes` in the page under the right key, unless it is open. */
-async function reopen() {
-  await page.evaluate(async (size) => {
-    globalThis.violations = [];
-    addEventListener('securitypolicyviolation', (event) => violations.push(event.blockedURI));
-    const opened = await openIndex('whole-path', size);
-    Object.assign(globalThis, opened, { rows: clustered(12_000, 16) });
-  });
-}
+const reopen = () => page.evaluate(async ([n, dimension]) => {
+  Object.assign(globalThis, { violations: [], rows: clustered(n, dimension) });
+  addEventListener('securitypolicyviolation', (event) => violations.push(event.blockedURI));
+  Object.assign(globalThis, await openIndex('whole-path'));
+}, [ROWS, DIMENSION]);
 
 describe('an index in a page', () => {
   test('is made, filled, and searched exactly', async () => {
-    const { count, exact, ids, rows, query, filtered } = await page.evaluate(async ([n, dimension]) => {
+    const { count, exact, ids, wanted, filtered } = await page.evaluate(async ([n, dimension]) => {
       Object.assign(globalThis, { violations: [], rows: clustered(n, dimension) });
       addEventListener('securitypolicyviolation', (event) => violations.push(event.blockedURI));
       Object.assign(globalThis, await openIndex('whole-path', { create: { dimension } }));
@@ -49,13 +36,14 @@ describe('an index in a page', () => {
       const filters = { year: { $gt: 2024 } };
       const filtered = await index.query({ queryVectors: query, filters, topK: 5, include: ['metadata'] });
       return {
-        count, query, exact: found.exact, ids: found.results.map(({ id }) => id), rows: [...rows],
+        count, exact: found.exact, ids: found.results.map(({ id }) => id),
+        wanted: nearest(rows, query, 10).map((i) => `n${i}`),
         filtered: filtered.results.map(({ metadata: { year } }) => year),
       };
     }, [ROWS, DIMENSION]);
     assert.equal(count, ROWS);
     assert.equal(exact, true);
-    assert.deepEqual(ids, nearest(rows, query, 10));
+    assert.deepEqual(ids, wanted);
     assert.deepEqual(filtered, [2025, 2025, 2025, 2025, 2025]);
   });
 
@@ -77,6 +65,7 @@ describe('an index in a page', () => {
     assert.equal(stopped.error.message, 'enough');
     assert.ok(stopped.after < 100, `${stopped.after} ms`);
     assert.deepEqual([stopped.same, stopped.nLists, stopped.trainingState], [true, 0, 'untrained']);
+    while (page.workers().length > 0) await page.waitForTimeout(10);
   });
 
   test('trains in a worker, tells how far it is, and is searched by lists', async () => {

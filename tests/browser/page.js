@@ -55,6 +55,15 @@ async function refusal(call) {
   return { code: 'none' };
 }
 
+/** Bytes that no browser can compress. */
+function noise(length) {
+  const bytes = new Uint8Array(length);
+  for (let at = 0; at < length; at += 65_536) {
+    crypto.getRandomValues(bytes.subarray(at, at + 65_536));
+  }
+  return bytes;
+}
+
 /** Numbers from 0 to 1 that are the same for the same seed. */
 function random(seed) {
   let state = seed >>> 0;
@@ -80,6 +89,15 @@ function clustered(count, dimension, seed = 1) {
     for (let j = 0; j < dimension; j++) rows[i + j] = centres[centre + j] + 0.2 * next();
   }
   return rows;
+}
+
+/** Numbers of the rows nearest to a query, by brute force. */
+function nearest(rows, query, topK) {
+  const dimension = query.length;
+  const distance = (row) =>
+    query.reduce((sum, x, j) => sum + (rows[row * dimension + j] - x) ** 2, 0);
+  const pairs = numbers(0, rows.length / dimension).map((row) => [distance(row), row]);
+  return pairs.sort(([a], [b]) => a - b).slice(0, topK).map(([, row]) => row);
 }
 
 const numbers = (from, to) => Array.from({ length: to - from }, (_, i) => from + i);
@@ -128,6 +146,6 @@ function watchFrames() {
 }
 
 Object.assign(globalThis, {
-  sealvec, suite, refusal, vectorOf, clustered, numbers, key, openIndex, readNumbers, item,
+  sealvec, suite, refusal, noise, vectorOf, clustered, nearest, numbers, key, openIndex, readNumbers, item,
   watchFrames, deleteDatabase, finished, idb, replace, ready: true,
 });

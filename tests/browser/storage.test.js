@@ -36,7 +36,9 @@ describe('IndexedDB storage and what it writes', () => {
       });
       for (const name of ['add', 'put']) {
         replace(IDBObjectStore.prototype, name, (original) => function (value, at) {
-          values.push(value.byteLength ?? value.bytes?.byteLength ?? 0);
+          const bytes = value.bytes ?? value;
+          // What is stored of a view is all of its buffer.
+          values.push((bytes.buffer ?? bytes).byteLength ?? 0);
           return original.call(this, value, at);
         });
       }
@@ -103,6 +105,15 @@ describe('IndexedDB storage and what it writes', () => {
     assert.equal(refused[0].code, 'CORRUPTED');
     assert.match(refused[0].message, /part 2 of object large/);
     assert.equal(refused[1], 10);
+  });
+
+  test('lists keys up to the last that begin with a prefix', async () => {
+    const keys = await page.evaluate(async () => {
+      const storage = sealvec.indexedDBStorage('prefix');
+      for (const key of ['a', 'a/zzz', 'az', 'azzz', 'b']) await storage.create(key, new Uint8Array(1));
+      return Promise.all(['a/', 'az', 'a'].map((prefix) => storage.list(prefix)));
+    });
+    assert.deepEqual(keys, [['a/zzz'], ['az', 'azzz'], ['a', 'a/zzz', 'az', 'azzz']]);
   });
 
   test('leaves nothing of an object behind when it is deleted', async () => {
@@ -321,6 +332,7 @@ describe('IndexedDB storage and other users of the database', () => {
       for (const persist of [undefined, false, true]) {
         const storage = sealvec.indexedDBStorage('persist', { persist });
         await storage.list('');
+        await deleteDatabase('persist');
         await storage.list('');
         counts.push(count);
       }

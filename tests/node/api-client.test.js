@@ -290,7 +290,8 @@ describe('autoTrain', () => {
     const { index } = await open({ retrainThreshold: 100, worker, logger });
     await index.upsert({ items: items.slice(0, 200) });
     await until(() => warnings.length > 0);
-    assert.deepEqual(warnings, ["Warning: training index 'test' failed: no workers here"]);
+    assert.equal(warnings.length, 1);
+    assert.match(warnings[0], /^Warning: training index 'test' failed: .*no workers here$/);
     assert.equal(await index.count(), 200);
   });
 });

@@ -70,19 +70,23 @@ describe('export and import', () => {
       for (let i = 0; writing; i++) {
         await index.upsert({ ids: [`a${i % 50}`, `b${i % 50}`], vectors: [[i, 0], [0, i]] });
         if (i % 10 === 9) await index.compact();
+        await new Promise(setImmediate);
       }
     })();
-    for (let round = 0; round < 10; round++) {
-      const backup = memoryStorage();
-      await index.export({ to: backup });
-      const copy = await new Client({ storage: backup }).loadIndex({ indexName: 'test', indexKey });
-      const { ids: names } = await copy.listIds();
-      assert.equal(names.length % 2, 0);
-      const [a, b] = [names.filter((id) => id[0] === 'a'), names.filter((id) => id[0] === 'b')];
-      assert.deepEqual(a.map((id) => id.slice(1)).sort(), b.map((id) => id.slice(1)).sort());
-      assert.equal((await copy.get({ ids: names.length ? names : ['none'] })).length, names.length);
+    try {
+      for (let round = 0; round < 10; round++) {
+        const backup = memoryStorage();
+        await index.export({ to: backup });
+        const copy = await new Client({ storage: backup }).loadIndex({ indexName: 'test', indexKey });
+        const { ids: names } = await copy.listIds();
+        assert.equal(names.length % 2, 0);
+        const [a, b] = [names.filter((id) => id[0] === 'a'), names.filter((id) => id[0] === 'b')];
+        assert.deepEqual(a.map((id) => id.slice(1)).sort(), b.map((id) => id.slice(1)).sort());
+        assert.equal((await copy.get({ ids: names.length ? names : ['none'] })).length, names.length);
+      }
+    } finally {
+      writing = false;
     }
-    writing = false;
     await writer;
   });
 });

@@ -37,7 +37,8 @@ function compileJourney() {
 function compile(name, files, others) {
   const compilerOptions = {
     strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true,
-    skipLibCheck: false, target: 'ES2022', lib: ['ES2022'], types: [], module: 'NodeNext', ...others,
+    skipLibCheck: false, target: 'ES2022', lib: ['ES2022'], types: [], module: 'NodeNext',
+    ...others,
   };
   write(`tsconfig.${name}.json`, JSON.stringify({ compilerOptions, files }));
   run(bin('tsc'), ['-p', `tsconfig.${name}.json`]);

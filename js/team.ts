@@ -1,0 +1,117 @@
+/** The runners of one training: started, counted, given work, and ended together. */
+import { SealvecError } from './errors.js';
+import type { IndexConfig } from './manifest.js';
+import type { ObjectContext } from './object.js';
+import { InlineRunner, type Runner, WorkerRunner } from './runner.js';
+import type { ClientSettings } from './settings.js';
+
+/** What follows a piece of work and may overlap with the next one. */
+type Follow = () => Promise<void>;
+
+export class Team {
+  readonly #settings: ClientSettings;
+  readonly #context: ObjectContext;
+  #runners: Runner[] = [];
+  #ended: { reason: unknown } | undefined;
+  #peak = 0;
+  #size = 0;
+  /** Whether the work is done in the caller's thread. */
+  inline = false;
+
+  constructor(settings: ClientSettings, context: ObjectContext) {
+    this.#settings = settings;
+    this.#context = context;
+  }
+
+  /** Most runners at a time. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Most wasm memory of all runners at a time. */
+  get peak(): number {
+    const now = this.#runners.reduce((sum, { memory }) => sum + memory, 0);
+    return Math.max(this.#peak, now);
+  }
+
+  get first(): Runner {
+    const [runner] = this.#runners;
+    if (!runner) throw this.#ended?.reason ?? new SealvecError('CLOSED', 'training has ended');
+    return runner;
+  }
+
+  get all(): readonly Runner[] {
+    return this.#runners;
+  }
+
+  /** Starts runners until there are `count`; in the caller's thread there is never but one. */
+  async grow(count: number, config: IndexConfig): Promise<void> {
+    const module = await this.#settings.module();
+    const starting: Promise<void>[] = [];
+    while (!this.#ended && !this.inline && this.#runners.length < count) {
+      const runner = this.#newRunner();
+      this.#runners.push(runner);
+      starting.push(runner.start(module, config));
+    }
+    await Promise.all(starting);
+    if (this.#ended) throw this.#ended.reason;
+    this.#size = Math.max(this.#size, this.#runners.length);
+  }
+
+  #newRunner(): Runner {
+    try {
+      const endpoint = this.#settings.startWorker();
+      this.inline = endpoint === undefined;
+      return endpoint ? new WorkerRunner(endpoint, this.#context) : new InlineRunner(this.#context);
+    } catch (cause) {
+      if (cause instanceof SealvecError) throw cause;
+      const message = `no training worker could be started: ${(cause as Error).message}`;
+      throw new SealvecError('UNSUPPORTED', message, { cause });
+    }
+  }
+
+  /** Ends the runners so far; others may be started. The memory of wasm never shrinks. */
+  dismiss(): void {
+    this.#peak = this.peak;
+    const reason = new SealvecError('CLOSED', 'this worker was dismissed');
+    for (const runner of this.#runners) runner.close(reason);
+    this.#runners = [];
+    this.inline = false;
+  }
+
+  /** Ends everything; what runs rejects with the reason. */
+  close(reason: unknown): void {
+    this.#ended ??= { reason };
+    for (const runner of this.#runners) runner.close(reason);
+  }
+
+  /**
+   * Gives each item to the next runner that is free. What `work` answers runs beside the runner's
+   * next item, one such at a time. The first failure ends the team; it is thrown once nothing runs.
+   */
+  async forEach<T>(
+    items: readonly T[], work: (runner: Runner, item: T, at: number) => Promise<Follow>,
+  ): Promise<void> {
+    let next = 0;
+    const loop = async (runner: Runner): Promise<void> => {
+      let before: Promise<void> = Promise.resolve();
+      try {
+        for (let at = next++; at < items.length; at = next++) {
+          const follow = await work(runner, items[at] as T, at);
+          await before;
+          before = follow();
+          before.catch(() => undefined);
+        }
+        await before;
+      } catch (error) {
+        this.close(error);
+        await before.catch(() => undefined);
+        throw error;
+      }
+    };
+    const ends = await Promise.allSettled(this.#runners.map(loop));
+    if (this.#ended) throw this.#ended.reason;
+    const failed = ends.find((end) => end.status === 'rejected');
+    if (failed) throw failed.reason;
+  }
+}

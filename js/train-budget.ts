@@ -1,0 +1,162 @@
+/**
+ * The sizes of one training: lists, sample, batches, workers.
+ *
+ * Under maxMemory they come from what the code allocates. One worker draws and clusters the sample
+ * while it is alone; then all of them, on memories of their own, share the limit equally. A worker
+ * holds twice each sampled row (k-means orders a copy by group) and four times the centroids
+ * (they, their sums in f64, packed); then packed centroids, the queries that recall is measured on,
+ * and a batch five times: as read, in the order of lists, sealed in wasm, handed over, being
+ * written while the next one is made.
+ */
+import { SealvecError } from './errors.js';
+import { liveRows, type Manifest } from './manifest.js';
+import { routeDimension } from './metric.js';
+import type { ClientSettings } from './settings.js';
+import { chooseLists, type TrainPlan } from './train-plan.js';
+import { rowBytes } from './training-rows.js';
+
+/** Rows per list that the clustering sees. */
+const SAMPLE_PER_LIST = 64;
+const MIN_SAMPLE = 8_192;
+/** Held-out rows that recall is measured on: at most, and under memory limits at least. */
+const QUERIES = 1_000;
+const LEAST_QUERIES = 100;
+/** Fewer tell nothing: every list is then visited. */
+const FEWEST_QUERIES = 30;
+const NEIGHBOR_BYTES = 800;
+const MB = 2 ** 20;
+/** Decrypted bytes of a batch: at most, in the caller's thread, and so that no merge follows. */
+const BATCH_BYTES = 24 * MB;
+const INLINE_BATCH_BYTES = 8 * MB;
+const WELL_SIZED = 7 * MB;
+const LEAST_BATCH_BYTES = MB / 8;
+const BATCH_COPIES = 5;
+/** A small index is cut in four all the same, for workers to share. */
+const SHARES = 4;
+/** The core at rest, the windows that vectors are opened through, rows being routed. */
+const FIXED_BYTES = 7 * MB;
+/** Wasm memory ends at 4 GB. */
+const WASM_BYTES = 3.5 * 1024 * MB;
+
+/** The sizes of one training run. */
+export interface Budget {
+  readonly nLists: number;
+  readonly liveRows: number;
+  readonly sampleRows: number;
+  readonly queries: number;
+  readonly batchRows: number;
+  readonly batchBytes: number;
+  readonly workers: number;
+}
+
+/** How many lists; refuses an index with too few vectors for them. */
+export function readLists(plan: TrainPlan, settings: ClientSettings, manifest: Manifest): number {
+  const rows = liveRows(manifest);
+  const nLists = plan.nLists ?? chooseLists(rows);
+  const needed = Math.max(2 * nLists, settings.minTrainVectors);
+  if (rows >= needed) return nLists;
+  const message = `train: ${nLists} lists need at least ${needed} vectors, got ${rows}`;
+  throw new SealvecError('NOT_ENOUGH_VECTORS', message);
+}
+
+interface Sizes {
+  readonly nLists: number;
+  /** Components as routed. */
+  readonly dimension: number;
+  readonly rows: number;
+  readonly alive: number;
+  /** Bytes of a row of a batch. */
+  readonly perRow: number;
+}
+
+/** What clustering takes before its first row, and for each. */
+function clusterBytes({ nLists, dimension }: Sizes): { fixed: number; row: number } {
+  return { fixed: FIXED_BYTES + 5 * nLists * dimension * 4 + 16 * nLists, row: 8 * dimension + 16 };
+}
+
+/** What a worker that assigns takes beside its batch. */
+function workerBytes({ nLists, dimension }: Sizes, queries: number): number {
+  return FIXED_BYTES + 3 * nLists * dimension * 4 + queries * (8 * dimension + NEIGHBOR_BYTES);
+}
+
+function chooseQueries({ alive, dimension }: Sizes, total: number): number {
+  const fitting = Math.floor(total / 8 / (16 * dimension + NEIGHBOR_BYTES));
+  const most = Math.min(QUERIES, Math.max(fitting, LEAST_QUERIES), alive >> 2);
+  return most < FEWEST_QUERIES ? 0 : most;
+}
+
+/** Rows to cluster: as many as are useful, alive and fit beside the queries. */
+function chooseSample(sizes: Sizes, queries: number, total: number): number {
+  const { fixed, row } = clusterBytes(sizes);
+  const fitting = Math.floor((Math.min(total, WASM_BYTES) - fixed) / row) - queries;
+  const wanted = Math.max(sizes.nLists * SAMPLE_PER_LIST, MIN_SAMPLE);
+  return Math.min(wanted, sizes.alive - queries, fitting);
+}
+
+function leastSample({ nLists, alive }: Sizes, queries: number): number {
+  return Math.min(2 * nLists, alive - queries);
+}
+
+/** The least limit, in MB, that a training of these sizes keeps. */
+function leastMemory(sizes: Sizes): number {
+  const queries = chooseQueries(sizes, 0);
+  const { fixed, row } = clusterBytes(sizes);
+  const sampling = fixed + (leastSample(sizes, queries) + queries) * row;
+  const batch = BATCH_COPIES * Math.max(sizes.perRow, LEAST_BATCH_BYTES);
+  return Math.ceil(Math.max(sampling, workerBytes(sizes, queries) + batch) / MB);
+}
+
+/** Batches of equal size, as many whatever the number of workers. */
+function freeBatches(sizes: Sizes, inline: boolean): { bytes: number; rows: number } {
+  const most = inline ? INLINE_BATCH_BYTES : BATCH_BYTES;
+  const total = sizes.rows * sizes.perRow;
+  const size = Math.min(Math.max(total / SHARES, WELL_SIZED), most);
+  return { bytes: most, rows: Math.ceil(sizes.rows / Math.ceil(total / size)) };
+}
+
+/** As many workers as leave each a batch of some size. */
+function boundedBatches(
+  sizes: Sizes, queries: number, total: number, most: number,
+): { bytes: number; rows: number; workers: number } {
+  const room = (workers: number): number =>
+    (total / workers - workerBytes(sizes, queries)) / BATCH_COPIES;
+  let workers = most;
+  while (workers > 1 && room(workers) < WELL_SIZED) workers--;
+  const bytes = Math.min(room(workers), BATCH_BYTES);
+  return { bytes, rows: Math.max(1, Math.floor(bytes / sizes.perRow)), workers };
+}
+
+function refuse({ maxMemory }: TrainPlan, sizes: Sizes): never {
+  const what = `${sizes.nLists} lists of ${sizes.dimension} components`;
+  const least = leastMemory(sizes);
+  if (maxMemory === 0 || maxMemory >= least) {
+    throw new SealvecError('OUT_OF_MEMORY', `train: ${what} need more memory than wasm can have`);
+  }
+  const message = `maxMemory: expected at least ${least} MB for ${what}, got ${maxMemory}`;
+  throw new SealvecError('INVALID_ARGUMENT', message);
+}
+
+/** Sizes for an index as it is now; `inline` when the caller's own thread trains. */
+export function budget(
+  plan: TrainPlan, nLists: number, manifest: Manifest, inline: boolean,
+): Budget {
+  const { config, segments } = manifest;
+  const rows = segments.reduce((sum, entry) => sum + entry.rows, 0);
+  const bytes = segments.reduce((sum, entry) => sum + entry.rows * rowBytes(entry, config), 0);
+  const dimension = routeDimension(config.metric, config.dimension);
+  const sizes = { nLists, dimension, rows, alive: liveRows(manifest), perRow: bytes / rows };
+  const total = plan.maxMemory === 0 ? Infinity : plan.maxMemory * MB;
+  const queries = chooseQueries(sizes, total);
+  const sampleRows = chooseSample(sizes, queries, total);
+  const asked = plan.batchSize || Infinity;
+  const free = freeBatches(sizes, inline);
+  const most = Math.min(plan.workers, Math.ceil(rows / Math.min(free.rows, asked)));
+  const batches = total === Infinity ? { ...free, workers: most }
+    : boundedBatches(sizes, queries, total, most);
+  const least = Math.max(sizes.perRow, LEAST_BATCH_BYTES);
+  if (sampleRows < leastSample(sizes, queries) || batches.bytes < least) refuse(plan, sizes);
+  return {
+    nLists, liveRows: sizes.alive, sampleRows, queries, workers: batches.workers,
+    batchBytes: batches.bytes, batchRows: Math.min(asked, batches.rows),
+  };
+}
