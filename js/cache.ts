@@ -1,11 +1,18 @@
-/** Decrypted bytes kept in memory up to a limit, least recently used first out. */
+/**
+ * Decrypted bytes kept in memory up to a limit, least recently used first out. Values may be
+ * pointers into wasm memory that are freed when they are evicted, so they are not handed out but
+ * used in the turn in which they are found, and nothing made of them may refer to them.
+ */
+import { SealvecError } from './errors.js';
 
-interface Entry {
-  readonly value: unknown;
+export interface Entry<T> {
+  readonly value: T;
   readonly bytes: number;
   /** Wipes and frees. */
   readonly drop: () => void;
 }
+
+type Load<T> = () => Promise<Entry<T>>;
 
 /** One who waits for a value: `take` uses it before it can be evicted. */
 interface Waiting {
@@ -15,11 +22,13 @@ interface Waiting {
 
 export class Cache {
   readonly limit: number;
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new Map<string, Entry<unknown>>();
   readonly #loading = new Map<string, Waiting[]>();
   #used = 0;
+  #scopes = 0;
   #holds = 0;
   #due = false;
+  #closed = false;
   #turn: Promise<void> = Promise.resolve();
 
   constructor(limit: number) {
@@ -36,17 +45,60 @@ export class Cache {
     return Number.isFinite(this.limit);
   }
 
-  get<T>(key: string): T | undefined {
+  /** A part of the cache with keys of its own, to be dropped as a whole. */
+  scope(): CacheScope {
+    return new CacheScope(this, `${this.#scopes++}/`);
+  }
+
+  /** Marks a value as just used, if it is there. */
+  touch(key: string): Entry<unknown> | undefined {
     const entry = this.#entries.get(key);
     if (entry && this.limited) {
       this.#entries.delete(key);
       this.#entries.set(key, entry);
     }
-    return entry?.value as T | undefined;
+    return entry;
   }
 
-  add(key: string, entry: Entry): void {
-    this.drop(key);
+  /**
+   * What `use` makes of the cached value, or of that of `load`, which runs once however many ask
+   * meanwhile. The value may be evicted, and wiped, as soon as `use` returns.
+   */
+  async load<T, R>(key: string, load: Load<T>, use: (value: T) => R): Promise<R> {
+    const known = this.touch(key) as Entry<T> | undefined;
+    if (known) return use(known.value);
+    return new Promise<R>((resolve, reject) => {
+      const take = (value: unknown): void => {
+        try {
+          resolve(use(value as T));
+        } catch (error) {
+          reject(error as Error);
+        }
+      };
+      const waiting = this.#loading.get(key);
+      if (waiting) waiting.push({ take, reject });
+      else void this.#load(key, load, [{ take, reject }]);
+    });
+  }
+
+  async #load(key: string, load: Load<unknown>, waiting: Waiting[]): Promise<void> {
+    this.#loading.set(key, waiting);
+    try {
+      const entry = await load();
+      this.#loading.delete(key);
+      this.#add(key, entry);
+      for (const { take } of waiting) take(entry.value);
+    } catch (error) {
+      this.#loading.delete(key);
+      for (const { reject } of waiting) reject(error);
+    }
+  }
+
+  #add(key: string, entry: Entry<unknown>): void {
+    if (this.#closed) {
+      entry.drop();
+      throw new SealvecError('CLOSED', 'the index was closed during this call');
+    }
     this.#entries.set(key, entry);
     this.#used += entry.bytes;
     if (this.#used > this.limit) this.#evictSoon();
@@ -59,41 +111,6 @@ export class Cache {
       this.#due = false;
       if (this.#holds === 0) this.#evict();
     }, 0);
-  }
-
-  /**
-   * What `use` makes of the cached value, or of that of `load`, which runs once however many ask
-   * meanwhile. The value may be evicted, and wiped, as soon as `use` returns.
-   */
-  async load<T, R>(
-    key: string, load: () => Promise<Entry & { value: T }>, use: (value: T) => R,
-  ): Promise<R> {
-    const known = this.get<T>(key);
-    if (known !== undefined) return use(known);
-    return new Promise<R>((resolve, reject) => {
-      const take = (value: unknown): void => {
-        try {
-          resolve(use(value as T));
-        } catch (error) {
-          reject(error);
-        }
-      };
-      const waiting = this.#loading.get(key);
-      if (waiting) waiting.push({ take, reject });
-      else this.#load(key, load, [{ take, reject }]);
-    });
-  }
-
-  #load(key: string, load: () => Promise<Entry>, waiting: Waiting[]): void {
-    this.#loading.set(key, waiting);
-    load().then((entry) => {
-      this.#loading.delete(key);
-      this.add(key, entry);
-      for (const { take } of waiting) take(entry.value);
-    }, (error: unknown) => {
-      this.#loading.delete(key);
-      for (const { reject } of waiting) reject(error);
-    });
   }
 
   /** Runs fn while nothing is evicted; one caller at a time when there is a limit. */
@@ -113,7 +130,7 @@ export class Cache {
     }
   }
 
-  drop(key: string): void {
+  #drop(key: string): void {
     const entry = this.#entries.get(key);
     if (!entry) return;
     this.#entries.delete(key);
@@ -122,14 +139,63 @@ export class Cache {
   }
 
   /** Drops every entry whose key begins with prefix. */
-  dropAll(prefix = ''): void {
-    for (const key of [...this.#entries.keys()]) if (key.startsWith(prefix)) this.drop(key);
+  dropAll(prefix: string): void {
+    for (const key of [...this.#entries.keys()]) if (key.startsWith(prefix)) this.#drop(key);
+  }
+
+  /** Wipes and frees everything, now and whatever is still being loaded. */
+  close(): void {
+    this.#closed = true;
+    this.dropAll('');
   }
 
   #evict(): void {
     for (const key of this.#entries.keys()) {
       if (this.#used <= this.limit) return;
-      this.drop(key);
+      this.#drop(key);
     }
+  }
+}
+
+/** Values of one owner, which live no longer than it does. */
+export class CacheScope {
+  readonly #cache: Cache;
+  readonly #prefix: string;
+  #closed = false;
+
+  constructor(cache: Cache, prefix: string) {
+    this.#cache = cache;
+    this.#prefix = prefix;
+  }
+
+  touch(name: string): void {
+    this.#cache.touch(this.#prefix + name);
+  }
+
+  /** A value that is there, to be copied or used before anything is awaited. */
+  peek<T>(name: string): T | undefined {
+    return this.#cache.touch(this.#prefix + name)?.value as T | undefined;
+  }
+
+  /** As `Cache.load`; CLOSED once the owner is gone, and then nothing stays in memory. */
+  async load<T, R>(name: string, load: Load<T>, use: (value: T) => R): Promise<R> {
+    const loadOpen = async (): Promise<Entry<T>> => {
+      this.#check();
+      const entry = await load();
+      if (this.#closed) entry.drop();
+      this.#check();
+      return entry;
+    };
+    return this.#cache.load(this.#prefix + name, loadOpen, use);
+  }
+
+  #check(): void {
+    if (this.#closed) throw new SealvecError('CLOSED', 'the data was let go during this call');
+  }
+
+  /** Wipes and frees all values. */
+  close(): void {
+    this.#closed = true;
+    this.#cache.dropAll(this.#prefix);
   }
 }

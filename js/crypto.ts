@@ -1,4 +1,4 @@
-/** Secrets that stay in wasm memory, and sealing under them (DESIGN: libsodium in c/seal.c only). */
+/** Secrets that stay in wasm memory, and sealing under them. */
 import { randomBytes } from './bytes.js';
 import type { Core } from './core.js';
 import { SealvecError } from './errors.js';

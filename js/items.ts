@@ -71,8 +71,7 @@ function readItems(value: unknown, embeds: boolean, dimension: number): Columns 
 function readColumn(argument: string, value: unknown, count: number): unknown[] {
   if (value === undefined) return new Array<unknown>(count).fill(undefined);
   const expected = `an array of ${count}, one entry per id`;
-  if (Array.isArray(value) && value.length !== count) invalid(argument, expected, value);
-  return readArray(argument, value, expected, (entry) => entry);
+  return readArray(argument, value, expected, (entry) => entry, count);
 }
 
 function readParallel(options: ColumnOptions, embeds: boolean, dimension: number): Columns {

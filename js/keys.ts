@@ -1,7 +1,8 @@
 /**
  * Key slots and the keyring they open. A slot table is one write-once object:
  *
- *   magic "SVKEYSLT" | version u16 | suite u16 | 0 u32 | index id 16 | number u32 | slots u32 | 0 * 24
+ *   magic "SVKEYSLT" | version u16 | suite u16 | 0 u32 | index id 16 | number u32 | slots u32 |
+ *   0 * 24
  *   per slot: kind u8 | permissions u8 | 0 u16 | sealed length u32 | user id 16 | salt 24 |
  *             commitment 32 | sealed
  *   Ed25519 signature by the admin key over all that precedes it
@@ -13,7 +14,7 @@
  *
  * History: version 1, 2026.
  */
-import { ByteReader, ByteWriter, randomBytes, sameBytes } from './bytes.js';
+import { ByteReader, ByteWriter, hex, randomBytes, sameBytes } from './bytes.js';
 import type { Core } from './core.js';
 import {
   COMMITMENT, deriveCommitted, deriveKey, equal, open, publicKey, SALT, seal, Secret, sign,
@@ -30,6 +31,10 @@ const SLOT_HEADER = 80;
 const ROOT = 1;
 const MAX_SLOTS = 65_536;
 const MAX_EPOCHS = 65_536;
+
+export function slotsKey(indexId: Uint8Array, number: number): string {
+  return `data/${hex(indexId)}/slots/${String(number).padStart(8, '0')}`;
+}
 
 /** Subkeys of one epoch, one for each purpose. */
 export interface EpochKeys {
@@ -70,7 +75,9 @@ export class Keyring {
     const known = this.#epochs.get(epoch);
     if (known) return known;
     const data = this.#data.get(epoch);
-    if (!data) throw new SealvecError('CORRUPTED', `an object names epoch ${epoch}, which has no key`);
+    if (!data) {
+      throw new SealvecError('CORRUPTED', `an object names epoch ${epoch}, which has no key`);
+    }
     const keys = {
       manifest: deriveKey(data, 'manifest'),
       objects: deriveKey(data, 'objects'),
@@ -122,7 +129,8 @@ export function createSlots(core: Core, indexId: Uint8Array, indexKey: Uint8Arra
   try {
     const header = tableHeader(indexId, 1, 1);
     const salt = randomBytes(SALT);
-    const { secret, commitment } = deriveCommitted(root, 'root slot', slotContext(indexId, 1, salt));
+    const about = slotContext(indexId, 1, salt);
+    const { secret, commitment } = deriveCommitted(root, 'root slot', about);
     const sealed = seal(secret, header, bundle);
     secret.wipe();
     const body = new ByteWriter().bytes(header).u8(ROOT).u8(3).u16(0).u32(sealed.length)

@@ -5,17 +5,21 @@
  *    into the next, so that n single-row upserts leave O(log n) segments and write each row
  *    O(log n) times.
  * 2. A segment of which more than half is dead is rewritten without the dead.
- * 3. No merge makes more than MERGE_BYTES, so that its memory and its time are bounded.
+ * 3. One that a writer committed without knowing of a training meanwhile is put into lists.
+ * 4. No merge makes more than MERGE_BYTES, so that its memory and its time are bounded.
  */
 import { throwIfAborted } from './abort.js';
 import { hex } from './bytes.js';
+import { type Draft, OrphanedError } from './draft.js';
+import { SealvecError } from './errors.js';
 import { type IndexConfig, type Manifest, sameClustering, type SegmentEntry } from './manifest.js';
-import { objectSize } from './object.js';
+import { MAX_ATTEMPTS } from './newest.js';
+import { isGone, missing, objectSize } from './object.js';
 import type { OpenIndex } from './open-index.js';
 import { assignBatch, packSegment } from './pack.js';
 import { livingRows, type Piece, pieceBytes, readPieces } from './rewrite.js';
-import { deadRows, type Snapshot } from './snapshot.js';
-import { createObject, discard } from './tombstones.js';
+import type { Snapshot } from './snapshot.js';
+import { deadRows } from './tombstones.js';
 import type { AbortSignalLike, Progress } from '../types/api.js';
 
 const FANOUT = 8;
@@ -28,7 +32,9 @@ export async function wholePiece(index: OpenIndex, entry: SegmentEntry): Promise
 }
 
 /** Cuts a piece so that no part takes more than `bytes` decrypted, or more than `rows` rows. */
-export function cutPiece(piece: Piece, config: IndexConfig, bytes: number, rows = Infinity): Piece[] {
+export function cutPiece(
+  piece: Piece, config: IndexConfig, bytes: number, rows = Infinity,
+): Piece[] {
   const perRow = Math.max(1, pieceBytes(piece, config) / Math.max(piece.rows.length, 1));
   const most = Math.max(1, Math.min(rows, Math.floor(bytes / perRow)));
   const parts: Piece[] = [];
@@ -40,7 +46,9 @@ export function cutPiece(piece: Piece, config: IndexConfig, bytes: number, rows 
 }
 
 /** Packs pieces into groups of at most `bytes` (one piece at least). */
-export function groupPieces(pieces: readonly Piece[], config: IndexConfig, bytes: number, rows = Infinity): Piece[][] {
+export function groupPieces(
+  pieces: readonly Piece[], config: IndexConfig, bytes: number, rows = Infinity,
+): Piece[][] {
   const groups: Piece[][] = [];
   let [held, count] = [Infinity, Infinity];
   for (const piece of pieces) {
@@ -57,70 +65,108 @@ export function groupPieces(pieces: readonly Piece[], config: IndexConfig, bytes
 }
 
 /** The segment that pieces become under the snapshot's clustering, written but not committed. */
-async function rewrite(index: OpenIndex, snapshot: Snapshot, pieces: readonly Piece[]): Promise<SegmentEntry> {
-  const { core, store } = index;
+async function rewrite(
+  snapshot: Snapshot, pieces: readonly Piece[], draft: Draft,
+): Promise<SegmentEntry> {
+  const { context } = draft;
   const { config } = snapshot.manifest;
-  const arena = core.arena();
+  const arena = context.core.arena();
   try {
-    const batch = await readPieces(store, arena, pieces, config);
+    const batch = await readPieces(context, arena, pieces, config);
     const assignment = snapshot.clustering && assignBatch(arena, snapshot.clustering, batch);
-    const { entry, bytes } = packSegment(store, config, batch, snapshot.nLists, assignment);
-    await createObject(store, entry.object, bytes);
+    const { entry, bytes } = packSegment(context, config, batch, snapshot.nLists, assignment);
+    await draft.write(entry.object, bytes);
     return entry;
   } finally {
     arena.free();
   }
 }
 
-/** Replaces whole segments by rewritten ones, unless another writer changed one of them. */
-export async function replaceSegments(index: OpenIndex, base: Manifest, old: readonly SegmentEntry[], fresh: readonly SegmentEntry[]): Promise<void> {
-  const refs = fresh.map((entry) => entry.object);
-  let done = false;
+/**
+ * Replaces whole segments by rewritten ones that `draft` has written, unless another writer changed
+ * one of them; whether it did.
+ */
+export async function replaceSegments(
+  index: OpenIndex, base: Manifest, old: readonly SegmentEntry[], fresh: readonly SegmentEntry[],
+  draft: Draft,
+): Promise<boolean> {
+  const gone = new Set(old.map((entry) => hex(entry.object.id)));
   try {
-    await index.store.commit(refs, (newest) => {
+    await index.store.commit(draft, (newest) => {
       const now = new Map(newest.segments.map((entry) => [hex(entry.object.id), entry.dead]));
-      const gone = new Set(old.map((entry) => hex(entry.object.id)));
       // Dead rows only grow: the same count of the same object is the same set.
-      done = sameClustering(base, newest) &&
+      const same = sameClustering(base, newest) &&
         old.every((entry) => now.get(hex(entry.object.id)) === entry.dead);
-      if (!done) return undefined;
+      if (!same) return undefined;
       const kept = newest.segments.filter((entry) => !gone.has(hex(entry.object.id)));
       return { segments: [...kept, ...fresh] };
     });
+    return draft.fate === 'named';
   } finally {
-    if (!done) await discard(index.store, refs);
+    await draft.discard();
   }
 }
 
-async function rewriteAll(index: OpenIndex, base: Manifest, old: readonly SegmentEntry[], watch: Watch): Promise<void> {
-  await index.withSnapshot(base, async (snapshot) => {
+/** Rewrites segments of a commit without their dead rows; false when another writer came first. */
+async function rewriteAll(
+  index: OpenIndex, base: Manifest, old: readonly SegmentEntry[], watch: Watch,
+): Promise<boolean> {
+  return index.withSnapshot(base, async (snapshot) => {
     const { config } = base;
-    const pieces: Piece[] = [];
-    for (const entry of old) pieces.push(...cutPiece(await wholePiece(index, entry), config, MERGE_BYTES));
-    const groups = groupPieces(pieces, config, MERGE_BYTES);
+    const draft = index.store.draft(base);
     const fresh: SegmentEntry[] = [];
     try {
+      const pieces: Piece[] = [];
+      for (const entry of old) {
+        pieces.push(...cutPiece(await wholePiece(index, entry), config, MERGE_BYTES));
+      }
+      const groups = groupPieces(pieces, config, MERGE_BYTES);
       for (const [at, group] of groups.entries()) {
         throwIfAborted(watch.signal);
-        fresh.push(await rewrite(index, snapshot, group));
+        fresh.push(await rewrite(snapshot, group, draft));
         watch.onProgress?.({ phase: 'rewrite', fraction: (at + 1) / (groups.length + 1) });
       }
     } catch (error) {
-      await discard(index.store, fresh.map((entry) => entry.object));
+      await draft.discard();
       throw error;
     }
-    await replaceSegments(index, base, old, fresh);
+    return replaceSegments(index, base, old, fresh, draft);
   });
+}
+
+/**
+ * As rewriteAll, but also false when another writer removed what it reads, or took what it wrote
+ * for orphans.
+ */
+async function tryRewrite(
+  index: OpenIndex, base: Manifest, old: readonly SegmentEntry[], watch: Watch,
+): Promise<boolean> {
+  try {
+    return await rewriteAll(index, base, old, watch);
+  } catch (error) {
+    if (error instanceof OrphanedError) return false;
+    if (!isGone(error)) throw error;
+    if ((await index.store.refresh()).generation === base.generation) throw missing(error);
+    return false;
+  }
 }
 
 function tier(entry: SegmentEntry): number {
   return Math.floor(Math.log(entry.rows - entry.dead) / Math.log(FANOUT));
 }
 
+/** As many segments as one merge may make, one at least. */
+function fitting(segments: readonly SegmentEntry[]): SegmentEntry[] {
+  let bytes = 0;
+  return segments.filter(({ object }, i) => (bytes += objectSize(object)) <= MERGE_BYTES || i === 0);
+}
+
 /** Segments to merge now, or none. */
 function chooseMerge(manifest: Manifest): SegmentEntry[] {
   const sparse = manifest.segments.find((entry) => entry.dead * 2 > entry.rows);
   if (sparse) return [sparse];
+  const strays = manifest.clustering ? manifest.segments.filter((entry) => !entry.listed) : [];
+  if (strays.length > 0) return fitting(strays);
   const tiers = new Map<number, SegmentEntry[]>();
   for (const entry of manifest.segments) {
     if (objectSize(entry.object) * 2 > MERGE_BYTES) continue;
@@ -128,21 +174,17 @@ function chooseMerge(manifest: Manifest): SegmentEntry[] {
     tiers.set(tier(entry), [...members, entry]);
   }
   for (const members of tiers.values()) {
-    if (members.length < FANOUT) continue;
-    let bytes = 0;
-    return members.filter((entry) => (bytes += objectSize(entry.object)) <= MERGE_BYTES);
+    if (members.length >= FANOUT) return fitting(members);
   }
   return [];
 }
 
-/** Merges until no tier is full. */
+/** Merges until no tier is full, or another writer merges as well. */
 export async function maintain(index: OpenIndex): Promise<void> {
   for (;;) {
     const { manifest } = index.store;
     const old = chooseMerge(manifest);
-    if (old.length === 0) return;
-    await rewriteAll(index, manifest, old, {});
-    if (index.store.manifest === manifest) return;
+    if (old.length === 0 || !(await tryRewrite(index, manifest, old, {}))) return;
   }
 }
 
@@ -155,23 +197,32 @@ interface Watch {
 function chooseCompaction(manifest: Manifest): SegmentEntry[] {
   const small = manifest.segments.filter((entry) => objectSize(entry.object) * 2 <= MERGE_BYTES);
   return manifest.segments.filter((entry) => entry.dead > 0 ||
-    (manifest.clustering !== undefined && !entry.listed) || (small.length > 1 && small.includes(entry)));
+    (manifest.clustering !== undefined && !entry.listed) ||
+    (small.length > 1 && small.includes(entry)));
+}
+
+/** Rewrites what compaction improves, as often as another writer comes first. */
+async function rewriteCompactly(index: OpenIndex, watch: Watch): Promise<void> {
+  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+    const base = await index.store.refresh(0);
+    const old = chooseCompaction(base);
+    if (old.length === 0 || (await tryRewrite(index, base, old, watch))) return;
+  }
+  throw new SealvecError('CONFLICT', `other writers came first ${MAX_ATTEMPTS} times`);
 }
 
 /** Drops every dead row, merges small segments, and frees the space of all that no commit names. */
 export async function compactIndex(index: OpenIndex, watch: Watch): Promise<Manifest> {
   const { store } = index;
-  const base = await store.refresh(0);
-  const old = chooseCompaction(base);
-  if (old.length > 0) await rewriteAll(index, base, old, watch);
+  await rewriteCompactly(index, watch);
   // The snapshot of the newest commit replaces the one that keeps old objects in use.
-  await index.withSnapshot(store.manifest, async () => undefined);
+  await index.read(async () => undefined, 0);
   const orphans = await store.orphans();
   const pending = (): boolean => store.manifest.condemned.length > 0;
-  if (orphans.length > 0) await store.commit([], () => ({ condemn: orphans }));
+  if (orphans.length > 0) await store.commit(store.draft(), () => ({ condemn: orphans }));
   // What this commit condemned goes with the next one.
-  if (pending()) await store.commit([], () => ({}));
-  if (pending()) await store.commit([], () => ({}));
+  if (pending()) await store.commit(store.draft(), () => ({}));
+  if (pending()) await store.commit(store.draft(), () => ({}));
   watch.onProgress?.({ phase: 'commit', fraction: 1 });
   return store.manifest;
 }

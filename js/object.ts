@@ -48,8 +48,23 @@ export interface SectionSource {
   readonly length: number;
 }
 
+export function objectPrefix(indexId: Uint8Array): string {
+  return `data/${hex(indexId)}/object/`;
+}
+
 export function objectKey(indexId: Uint8Array, id: Uint8Array): string {
-  return `data/${hex(indexId)}/object/${hex(id)}`;
+  return objectPrefix(indexId) + hex(id);
+}
+
+/** Whether an error says that an object is gone, as it is once newer commits no longer name it. */
+export function isGone(error: unknown): error is SealvecError {
+  return error instanceof SealvecError && error.code === 'NOT_FOUND';
+}
+
+/** What it means when an object is gone that the newest commit names. */
+export function missing(error: SealvecError): SealvecError {
+  const message = `the last commit names what is missing: ${error.message}`;
+  return new SealvecError('CORRUPTED', message, { cause: error });
 }
 
 export function chunkCount(length: number): number {
@@ -62,7 +77,8 @@ export function sealedSize(length: number): number {
 
 /** Bytes of the whole object in storage. */
 export function objectSize(ref: Pick<ObjectRef, 'lengths'>): number {
-  return ref.lengths.reduce((sum, length) => sum + sealedSize(length) + chunkCount(length) * HASH, HEADER);
+  const size = (length: number): number => sealedSize(length) + chunkCount(length) * HASH;
+  return ref.lengths.reduce((sum, length) => sum + size(length), HEADER);
 }
 
 function header(indexId: Uint8Array, ref: Omit<ObjectRef, 'tableHash'>): Uint8Array {
@@ -136,7 +152,9 @@ export class ObjectReader {
   async #read(offset: number, length: number): Promise<Uint8Array> {
     const bytes = await this.context.storage.read(this.#key, { offset, length });
     if (!bytes) throw new SealvecError('NOT_FOUND', `object ${this.#key} is gone`);
-    if (bytes.length !== length) throw new SealvecError('CORRUPTED', `object ${this.#key} is cut short`);
+    if (bytes.length !== length) {
+      throw new SealvecError('CORRUPTED', `object ${this.#key} is cut short`);
+    }
     return bytes;
   }
 
@@ -162,7 +180,9 @@ export class ObjectReader {
   }
 
   /** The chunks that hold plain bytes [from, to) of a section, sealed. */
-  async #chunks(section: number, from: number, to: number): Promise<{ first: number; count: number; sealed: Uint8Array }> {
+  async #chunks(
+    section: number, from: number, to: number,
+  ): Promise<{ first: number; count: number; sealed: Uint8Array }> {
     const first = Math.floor(from / CHUNK_PLAIN);
     const count = Math.ceil(to / CHUNK_PLAIN) - first;
     const length = this.ref.lengths[section] ?? 0;
@@ -182,7 +202,8 @@ export class ObjectReader {
     const { core, keyring } = this.context;
     const length = this.ref.lengths[section] ?? 0;
     if (from > to || to > length) {
-      throw new SealvecError('CORRUPTED', `object ${this.#key}: a range runs past section ${section}`);
+      const message = `object ${this.#key}: a range runs past section ${section}`;
+      throw new SealvecError('CORRUPTED', message);
     }
     if (from === to) return use(0);
     const table = await this.table();

@@ -6,8 +6,10 @@ import { Cache } from './cache.js';
 import { Core } from './core.js';
 import { SealvecError } from './errors.js';
 import type { Manifest } from './manifest.js';
+import { MAX_ATTEMPTS } from './newest.js';
+import { isGone, missing } from './object.js';
 import { Snapshot } from './snapshot.js';
-import { IndexStore, MAX_ATTEMPTS } from './store.js';
+import { IndexStore } from './store.js';
 import type { CallKey } from './validate.js';
 import type { Logger, Storage } from '../types/api.js';
 
@@ -48,43 +50,53 @@ export class OpenIndex {
     return new OpenIndex(core, store, new Cache(options.cacheBytes), logger);
   }
 
-  /** The snapshot of a manifest; built once, and kept until another is asked for. */
-  async #open(manifest: Manifest): Promise<Snapshot> {
+  /** The snapshot of a manifest, or of the newest; kept until another is asked for. */
+  async #open(wanted?: Manifest): Promise<Snapshot> {
     while (this.#building) await this.#building.catch(() => undefined);
+    if (this.#closed) throw new SealvecError('CLOSED', 'the index was closed during this call');
+    const manifest = wanted ?? this.store.manifest;
     const known = this.#snapshot;
     if (known?.manifest === manifest) return known.use();
-    this.#building = Snapshot.open(this.store, manifest, this.cache, known, this.store.pin(manifest));
+    // Held of its own, so that closing meanwhile frees nothing that is being taken over.
+    known?.use();
+    this.#building = Snapshot.open(
+      this.store, manifest, this.cache, known, this.store.pin(manifest),
+    );
     try {
       const snapshot = await this.#building;
       if (this.#closed) {
         snapshot.release();
         throw new SealvecError('CLOSED', 'the index was closed during this call');
       }
-      known?.release();
+      this.#snapshot?.release();
       this.#snapshot = snapshot;
       return snapshot.use();
     } finally {
       this.#building = undefined;
+      known?.release();
     }
   }
 
-  /** Runs fn on the last commit; on an object that another writer removed, again on the newest. */
-  async read<T>(fn: (snapshot: Snapshot) => Promise<T>): Promise<T> {
+  /**
+   * Runs fn on the last commit, as of `maxAge` ms ago at most; on an object that another writer
+   * removed meanwhile, again on the newest.
+   */
+  async read<T>(fn: (snapshot: Snapshot) => Promise<T>, maxAge = LOOK_AGAIN): Promise<T> {
     for (let attempt = 0; ; attempt++) {
-      const manifest = await this.store.refresh(attempt === 0 ? LOOK_AGAIN : -1);
+      const { generation } = await this.store.refresh(attempt === 0 ? maxAge : -1);
       try {
-        return await this.withSnapshot(manifest, fn);
+        return await this.withSnapshot(undefined, fn);
       } catch (error) {
-        const gone = error instanceof SealvecError && error.code === 'NOT_FOUND';
-        if (!gone || attempt >= MAX_ATTEMPTS) throw error;
-        const newest = await this.store.refresh();
-        if (newest === manifest) throw new SealvecError('CORRUPTED', `the last commit names what is missing: ${error.message}`, { cause: error });
+        if (!isGone(error) || attempt >= MAX_ATTEMPTS) throw error;
+        if ((await this.store.refresh()).generation === generation) throw missing(error);
       }
     }
   }
 
-  /** Runs fn on the snapshot of one manifest. */
-  async withSnapshot<T>(manifest: Manifest, fn: (snapshot: Snapshot) => Promise<T>): Promise<T> {
+  /** Runs fn on the snapshot of one manifest, or of the newest that is known. */
+  async withSnapshot<T>(
+    manifest: Manifest | undefined, fn: (snapshot: Snapshot) => Promise<T>,
+  ): Promise<T> {
     const snapshot = await this.#open(manifest);
     try {
       return await fn(snapshot);
@@ -97,7 +109,8 @@ export class OpenIndex {
     if (this.#closed) return;
     this.#closed = true;
     this.#snapshot?.release();
-    this.cache.dropAll();
+    this.#snapshot = undefined;
+    this.cache.close();
     this.store.keyring.wipe();
   }
 }

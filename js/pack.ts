@@ -1,4 +1,4 @@
-/** Rows in wasm memory become the bytes of a sealed segment. One way in: upsert, merge and training. */
+/** Rows in wasm memory become a sealed segment: the one way in of upsert, merge and training. */
 import { Clustering } from './clustering.js';
 import type { Arena, Core } from './core.js';
 import { type IndexConfig, type SegmentEntry, SECTIONS, vectorBytes } from './manifest.js';
@@ -16,7 +16,7 @@ export interface RowBatch {
 export interface PackedSegment {
   readonly entry: SegmentEntry;
   readonly bytes: Uint8Array;
-  /** Which row of the batch became each row of the segment; undefined when they kept their order. */
+  /** Which row of the batch became each row of the segment; undefined if all kept their place. */
   readonly order: Uint32Array | undefined;
 }
 
@@ -60,10 +60,13 @@ export function textSection(texts: readonly string[]): Uint8Array {
 }
 
 /** SipHash of each id of a blob section, 8 bytes each, under the ids key of an epoch. */
-export function idHashes(context: ObjectContext, epoch: number, ids: SectionSource, n: number, out: number): void {
+export function idHashes(
+  context: ObjectContext, epoch: number, ids: SectionSource, n: number, out: number,
+): void {
   const { core, keyring } = context;
+  const key = keyring.keys(epoch).ids.pointer;
   core.check(core.exports.sv_blobs_check(ids.pointer, ids.length, n), 'ids');
-  core.check(core.exports.sv_id_hashes(keyring.keys(epoch).ids.pointer, ids.pointer, n, out), 'ids');
+  core.check(core.exports.sv_id_hashes(key, ids.pointer, n, out), 'ids');
 }
 
 /** The hashes of ids, to look them up with `Segment.find`. */
@@ -77,11 +80,15 @@ export function hashIds(context: ObjectContext, epoch: number, ids: readonly str
   });
 }
 
-function gatherBlobs(core: Core, s: Arena, section: SectionSource, n: number, picks: number): SectionSource {
-  core.check(core.exports.sv_blobs_check(section.pointer, section.length, n), 'blobs');
-  const length = core.check(core.exports.sv_blobs_gather_size(section.pointer, n, picks, n), 'blobs');
+function gatherBlobs(
+  core: Core, s: Arena, section: SectionSource, n: number, picks: number,
+): SectionSource {
+  const { exports } = core;
+  const from = section.pointer;
+  core.check(exports.sv_blobs_check(from, section.length, n), 'blobs');
+  const length = core.check(exports.sv_blobs_gather_size(from, n, picks, n), 'blobs');
   const pointer = s.take(length);
-  core.check(core.exports.sv_blobs_gather(section.pointer, n, picks, n, pointer, length), 'blobs');
+  core.check(exports.sv_blobs_gather(from, n, picks, n, pointer, length), 'blobs');
   return { pointer, length };
 }
 
@@ -112,7 +119,9 @@ interface Ordered {
 }
 
 /** Puts the rows in the order of their lists. */
-function orderByList(core: Core, s: Arena, batch: RowBatch, config: IndexConfig, nLists: number, lists: number): Ordered {
+function orderByList(
+  core: Core, s: Arena, batch: RowBatch, config: IndexConfig, nLists: number, lists: number,
+): Ordered {
   const { n } = batch;
   const picks = s.take(n * 4);
   const starts = s.take((nLists + 1) * 4);
@@ -135,7 +144,8 @@ function storedVectors(core: Core, s: Arena, batch: RowBatch, config: IndexConfi
   const length = batch.n * vectorBytes(config);
   if (config.precision === 'float32') return { pointer: batch.vectors, length };
   const pointer = s.take(length);
-  core.check(core.exports.sv_f16_encode(batch.vectors, batch.n * config.dimension, pointer), 'vectors');
+  const count = batch.n * config.dimension;
+  core.check(core.exports.sv_f16_encode(batch.vectors, count, pointer), 'vectors');
   return { pointer, length };
 }
 

@@ -1,5 +1,5 @@
 /** What differs between Node and browsers; this is browsers. */
-import { type Endpoint, webEndpoint } from './endpoint.js';
+import { type Endpoint, OTHER_WAYS, webEndpoint } from './endpoint.js';
 import { SealvecError } from './errors.js';
 import { indexedDBStorage } from './storage/indexeddb.js';
 import type { Storage, UrlLike, WorkerLike } from '../types/api.js';
@@ -84,7 +84,6 @@ export function startWorker(): Endpoint {
     );
   } catch (cause) {
     const why = `a training worker cannot be made here (${String(cause)})`;
-    throw new SealvecError('UNSUPPORTED', `${why}; pass worker: () => new Worker(...) with the ` +
-      'URL of sealvec/worker, or worker: false to train in this thread', { cause });
+    throw new SealvecError('UNSUPPORTED', `${why}; ${OTHER_WAYS}`, { cause });
   }
 }

@@ -20,7 +20,8 @@ export interface Piece {
 export function pieceBytes(piece: Piece, config: IndexConfig): number {
   const share = (piece.to - piece.from) / piece.entry.rows;
   const blobs = [SECTIONS.ids, SECTIONS.metadata, SECTIONS.contents];
-  const documents = blobs.reduce((sum, section) => sum + (piece.entry.object.lengths[section] ?? 0), 0);
+  const { lengths } = piece.entry.object;
+  const documents = blobs.reduce((sum, section) => sum + (lengths[section] ?? 0), 0);
   return piece.rows.length * config.dimension * 4 + documents * share;
 }
 
@@ -36,7 +37,9 @@ export function livingRows(rows: number, dead: ReadonlySet<number>): Uint32Array
 const WINDOW_BYTES = 2 << 20;
 
 /** Opens the vectors of a piece's rows as float32 at `out`, window by window. */
-export async function readVectors(reader: ObjectReader, piece: Piece, config: IndexConfig, out: number): Promise<void> {
+export async function readVectors(
+  reader: ObjectReader, piece: Piece, config: IndexConfig, out: number,
+): Promise<void> {
   const { core } = reader.context;
   const size = vectorBytes(config);
   const { rows } = piece;
@@ -55,37 +58,57 @@ export async function readVectors(reader: ObjectReader, piece: Piece, config: In
       core.check(core.exports.sv_rows_gather(
         plain, to - from, size, s.put(picks.map((row) => row - from)), n, stored,
       ), 'vectors');
-      if (half) core.check(core.exports.sv_f16_decode(stored, n * config.dimension, target), 'vectors');
+      if (!half) return;
+      core.check(core.exports.sv_f16_decode(stored, n * config.dimension, target), 'vectors');
     }));
     at = end;
   }
 }
 
 /** Opens the blobs of a piece's rows as a blob section of its own. */
-async function readBlobs(reader: ObjectReader, arena: Arena, piece: Piece, section: number): Promise<SectionSource> {
+async function readBlobs(
+  reader: ObjectReader, arena: Arena, piece: Piece, section: number,
+): Promise<SectionSource> {
   const { core } = reader.context;
   const { from, to, entry } = piece;
   const n = to - from;
-  const offsets = await reader.open(section, from * 4, (to + 1) * 4, (plain) => core.words(plain, n + 1));
+  const table = (n + 1) * 4;
+  const offsets = await reader.open(section, from * 4, (to + 1) * 4, (plain) =>
+    core.words(plain, n + 1));
   const first = offsets[0] ?? 0;
   const size = (offsets[n] ?? 0) - first;
   const base = (entry.rows + 1) * 4 + first;
-  const whole = arena.take((n + 1) * 4 + Math.max(size, 0));
+  const whole = arena.take(table + Math.max(size, 0));
   core.write(whole, offsets.map((offset) => offset - first));
   if (size > 0) {
-    await reader.open(section, base, base + size, (plain) => core.move(whole + (n + 1) * 4, plain, size));
+    await reader.open(section, base, base + size, (plain) => {
+      core.move(whole + table, plain, size);
+    });
   }
-  core.check(core.exports.sv_blobs_check(whole, (n + 1) * 4 + size, n), 'a segment');
-  if (piece.rows.length === n) return { pointer: whole, length: (n + 1) * 4 + size };
-  const picks = arena.put(piece.rows.map((row) => row - from));
-  const length = core.check(core.exports.sv_blobs_gather_size(whole, n, picks, piece.rows.length), 'a segment');
+  core.check(core.exports.sv_blobs_check(whole, table + size, n), 'a segment');
+  if (piece.rows.length === n) return { pointer: whole, length: table + size };
+  return gatherBlobs(core, arena, whole, n, piece);
+}
+
+/** The blobs of a piece's rows, out of those of all its rows from first to last. */
+function gatherBlobs(
+  core: Core, arena: Arena, whole: number, n: number, { from, rows }: Piece,
+): SectionSource {
+  const { exports } = core;
+  const picks = arena.put(rows.map((row) => row - from));
+  const size = exports.sv_blobs_gather_size(whole, n, picks, rows.length);
+  const length = core.check(size, 'a segment');
   const pointer = arena.take(length);
-  core.check(core.exports.sv_blobs_gather(whole, n, picks, piece.rows.length, pointer, length), 'a segment');
+  core.check(
+    exports.sv_blobs_gather(whole, n, picks, rows.length, pointer, length), 'a segment',
+  );
   return { pointer, length };
 }
 
 /** One blob section out of those of several pieces. */
-function concat(core: Core, arena: Arena, parts: readonly SectionSource[], rows: readonly number[]): SectionSource {
+function concat(
+  core: Core, arena: Arena, parts: readonly SectionSource[], rows: readonly number[],
+): SectionSource {
   const [only] = parts;
   if (parts.length === 1 && only) return only;
   const lengths = arena.put(Uint32Array.from(parts, (part) => part.length));
@@ -96,9 +119,11 @@ function concat(core: Core, arena: Arena, parts: readonly SectionSource[], rows:
     core.move(joined + at, part.pointer, part.length);
     return at + part.length;
   }, 0);
-  const length = core.check(core.exports.sv_blobs_concat_size(lengths, counts, parts.length), 'segments');
+  const { exports } = core;
+  const n = parts.length;
+  const length = core.check(exports.sv_blobs_concat_size(lengths, counts, n), 'segments');
   const pointer = arena.take(length);
-  core.check(core.exports.sv_blobs_concat(joined, lengths, counts, parts.length, pointer, length), 'segments');
+  core.check(exports.sv_blobs_concat(joined, lengths, counts, n, pointer, length), 'segments');
   return { pointer, length };
 }
 

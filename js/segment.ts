@@ -1,64 +1,18 @@
 /** One segment as it is read: where its lists lie, its blocks of vectors, its documents. */
-import { ByteReader, hex } from './bytes.js';
-import type { Cache } from './cache.js';
+import { allOf } from './all.js';
+import { type BlockTable, cutBlocks, readStarts } from './blocks.js';
+import { hex } from './bytes.js';
+import type { Cache, CacheScope, Entry } from './cache.js';
 import { SealvecError } from './errors.js';
 import { type IndexConfig, type SegmentEntry, SECTIONS, vectorBytes } from './manifest.js';
-import { CHUNK_PLAIN, type ObjectContext, ObjectReader } from './object.js';
 import { coreMetric } from './metric.js';
+import { CHUNK_PLAIN, type ObjectContext, ObjectReader } from './object.js';
 import type { Contents, Metadata } from '../types/api.js';
 
-/** The most bytes of vectors in one block, so that a bounded cache can turn over in small steps. */
-const BLOCK_BYTES = 1 << 20;
 const TEXT = 1;
 
 // A text that begins with a byte order mark keeps it.
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
-/** A run of rows of one list (or of rows in no list) that is resident or not as a whole. */
-export interface BlockTable {
-  readonly list: Uint32Array;
-  readonly row: Uint32Array;
-  readonly rows: Uint32Array;
-  /** Pointers into wasm memory; 0 while not resident. */
-  readonly vectors: Uint32Array;
-}
-
-/** Cuts runs of rows, given by `starts` per list, into blocks. */
-function cutBlocks(starts: Uint32Array, dimension: number): BlockTable {
-  const most = Math.max(1, Math.floor(BLOCK_BYTES / (4 * dimension)));
-  const list: number[] = [];
-  const row: number[] = [];
-  const rows: number[] = [];
-  for (let l = 0; l + 1 < starts.length; l++) {
-    const end = starts[l + 1] ?? 0;
-    for (let at = starts[l] ?? 0; at < end; at += most) {
-      list.push(l);
-      row.push(at);
-      rows.push(Math.min(most, end - at));
-    }
-  }
-  return {
-    list: Uint32Array.from(list), row: Uint32Array.from(row), rows: Uint32Array.from(rows),
-    vectors: new Uint32Array(list.length),
-  };
-}
-
-/** Row starts per list out of the pairs (list u32, rows u32) of the lists section. */
-function readStarts(bytes: Uint8Array, rows: number, nLists: number): Uint32Array {
-  const reader = new ByteReader(bytes, 'the lists of a segment');
-  const starts = new Uint32Array(nLists + 1);
-  let last = -1;
-  while (reader.left > 0) {
-    const list = reader.u32();
-    const count = reader.u32();
-    if (list <= last || list >= nLists) reader.fail('name a list out of order');
-    starts[list + 1] = count;
-    last = list;
-  }
-  for (let l = 0; l < nLists; l++) starts[l + 1] = (starts[l + 1] ?? 0) + (starts[l] ?? 0);
-  if (starts[nLists] !== rows) reader.fail('do not hold all its rows');
-  return starts;
-}
 
 export class Segment {
   readonly reader: ObjectReader;
@@ -72,10 +26,12 @@ export class Segment {
   readonly blocks: BlockTable;
   /** Told which block came into memory or went. */
   readonly watchers = new Set<(block: number) => void>();
-  readonly #cache: Cache;
+  /** Of this instance alone: another one of the same segment may cut its blocks otherwise. */
+  readonly #cache: CacheScope;
 
   private constructor(
-    reader: ObjectReader, entry: SegmentEntry, config: IndexConfig, cache: Cache, starts: Uint32Array,
+    reader: ObjectReader, entry: SegmentEntry, config: IndexConfig, cache: CacheScope,
+    starts: Uint32Array,
   ) {
     this.reader = reader;
     this.rows = entry.rows;
@@ -94,13 +50,14 @@ export class Segment {
   ): Promise<Segment> {
     const reader = new ObjectReader(context, entry.object);
     if (!entry.listed) {
-      return new Segment(reader, entry, config, cache, Uint32Array.of(0, entry.rows));
+      return new Segment(reader, entry, config, cache.scope(), Uint32Array.of(0, entry.rows));
     }
     const bytes = await reader.read(SECTIONS.lists, 0, entry.object.lengths[SECTIONS.lists] ?? 0);
-    return new Segment(reader, entry, config, cache, readStarts(bytes, entry.rows, nLists));
+    const starts = readStarts(bytes, entry.rows, nLists);
+    return new Segment(reader, entry, config, cache.scope(), starts);
   }
 
-  /** Bytes that a block takes in memory: its vectors as float32 and, if the metric needs it, norms. */
+  /** Bytes of a block in memory: its vectors as float32 and, if the metric needs them, norms. */
   blockBytes(block: number): number {
     const norms = coreMetric(this.config.metric) === 0 ? 0 : 4;
     return (this.blocks.rows[block] ?? 0) * (this.config.dimension * 4 + norms);
@@ -124,40 +81,41 @@ export class Segment {
 
   /** Makes a block resident. */
   async loadBlock(block: number): Promise<void> {
+    await this.#cache.load(`block/${block}`, () => this.#openBlock(block), () => undefined);
+  }
+
+  async #openBlock(block: number): Promise<Entry<true>> {
     const { core } = this.reader.context;
-    const { row, rows } = this.blocks;
-    const key = `${this.name}/block/${block}`;
-    await this.#cache.load(key, async () => {
-      const bytes = this.blockBytes(block);
-      const n = rows[block] ?? 0;
-      const from = row[block] ?? 0;
-      const pointer = core.alloc(bytes);
-      try {
-        await this.openVectors(from, from + n, pointer);
-      } catch (error) {
-        core.release(pointer, bytes);
-        throw error;
-      }
-      const { dimension } = this.config;
-      if (coreMetric(this.config.metric) !== 0) {
-        core.exports.sv_norms(pointer, n, dimension, pointer + n * dimension * 4);
-      }
-      this.#setBlock(block, pointer);
-      const drop = (): void => {
-        this.#setBlock(block, 0);
-        core.release(pointer, bytes);
-      };
-      return { value: true, bytes, drop };
-    }, () => undefined);
+    const bytes = this.blockBytes(block);
+    const n = this.blocks.rows[block] ?? 0;
+    const from = this.blocks.row[block] ?? 0;
+    const pointer = core.alloc(bytes);
+    try {
+      await this.openVectors(from, from + n, pointer);
+    } catch (error) {
+      core.release(pointer, bytes);
+      throw error;
+    }
+    const { dimension } = this.config;
+    if (coreMetric(this.config.metric) !== 0) {
+      core.exports.sv_norms(pointer, n, dimension, pointer + n * dimension * 4);
+    }
+    this.#setBlock(block, pointer);
+    const drop = (): void => {
+      this.#setBlock(block, 0);
+      core.release(pointer, bytes);
+    };
+    return { value: true, bytes, drop };
   }
 
   /** Marks a block as just used. */
   touchBlock(block: number): void {
-    this.#cache.get(`${this.name}/block/${block}`);
+    this.#cache.touch(`block/${block}`);
   }
 
+  /** Opens one chunk and hands it to `use`, which must not keep it. */
   async #chunk(section: number, chunk: number, use: (bytes: Uint8Array) => void): Promise<void> {
-    return this.#cache.load(`${this.name}/${section}/${chunk}`, async () => {
+    return this.#cache.load(`${section}/${chunk}`, async () => {
       const from = chunk * CHUNK_PLAIN;
       const to = Math.min(from + CHUNK_PLAIN, this.reader.ref.lengths[section] ?? 0);
       const value = await this.reader.read(section, from, to);
@@ -165,28 +123,44 @@ export class Segment {
     }, use);
   }
 
+  /** Plain bytes [from, to) of a section if they lie in one chunk that is in memory. */
+  #peek(section: number, from: number, to: number): Uint8Array | undefined {
+    const chunk = Math.floor(from / CHUNK_PLAIN);
+    const start = chunk * CHUNK_PLAIN;
+    if (from > to || to > start + CHUNK_PLAIN || to > (this.reader.ref.lengths[section] ?? 0)) {
+      return undefined;
+    }
+    const value = this.#cache.peek<Uint8Array>(`${section}/${chunk}`);
+    return value?.slice(from - start, to - start);
+  }
+
   /** Plain bytes [from, to) of a section, through the cache. */
   async bytes(section: number, from: number, to: number): Promise<Uint8Array> {
     if (from > to || to > (this.reader.ref.lengths[section] ?? 0)) {
-      throw new SealvecError('CORRUPTED', `segment ${this.name}: an offset runs past section ${section}`);
+      const message = `segment ${this.name}: an offset runs past section ${section}`;
+      throw new SealvecError('CORRUPTED', message);
     }
     const out = new Uint8Array(to - from);
     const first = Math.floor(from / CHUNK_PLAIN);
     const last = Math.ceil(to / CHUNK_PLAIN);
-    await Promise.all(Array.from({ length: last - first }, async (_, i) => {
+    await allOf(Array.from({ length: last - first }, (_, i) => {
       const start = (first + i) * CHUNK_PLAIN;
-      const [begin, end] = [Math.max(from - start, 0), Math.min(to - start, CHUNK_PLAIN)];
-      await this.#chunk(section, first + i, (chunk) =>
-        out.set(chunk.subarray(begin, end), Math.max(start - from, 0)));
+      return this.#chunk(section, first + i, (chunk) => {
+        const part = chunk.subarray(Math.max(from - start, 0), Math.min(to - start, CHUNK_PLAIN));
+        out.set(part, Math.max(start - from, 0));
+      });
     }));
     return out;
   }
 
+  /** The bytes of one row of a blob section; without waiting where they are in memory. */
   async #blob(section: number, row: number): Promise<Uint8Array> {
-    const pair = await this.bytes(section, row * 4, row * 4 + 8);
+    const at = row * 4;
+    const pair = this.#peek(section, at, at + 8) ?? await this.bytes(section, at, at + 8);
     const view = new DataView(pair.buffer);
     const base = (this.rows + 1) * 4;
-    return this.bytes(section, base + view.getUint32(0, true), base + view.getUint32(4, true));
+    const [from, to] = [base + view.getUint32(0, true), base + view.getUint32(4, true)];
+    return this.#peek(section, from, to) ?? this.bytes(section, from, to);
   }
 
   async id(row: number): Promise<string> {
@@ -205,7 +179,8 @@ export class Segment {
 
   async vector(row: number): Promise<Float32Array> {
     const size = vectorBytes(this.config);
-    const bytes = await this.bytes(SECTIONS.vectors, row * size, (row + 1) * size);
+    const bytes = this.#peek(SECTIONS.vectors, row * size, (row + 1) * size) ??
+      await this.bytes(SECTIONS.vectors, row * size, (row + 1) * size);
     const { core } = this.reader.context;
     const { dimension, precision } = this.config;
     if (precision === 'float32') return new Float32Array(bytes.buffer);
@@ -233,19 +208,22 @@ export class Segment {
 
   /** The metadata of all rows, parsed once and kept in the cache. */
   async allMetadata(): Promise<readonly (Metadata | undefined)[]> {
-    return this.#cache.load(`${this.name}/metadata`, async () => {
+    // Parsed objects take several times their text; counted as four times.
+    const bytes = (this.reader.ref.lengths[SECTIONS.metadata] ?? 0) * 4;
+    return this.#cache.load('metadata', async () => {
       const value = (await this.#blobs(SECTIONS.metadata)).map(parseMetadata);
-      // Parsed objects take several times their text; counted as four times.
-      return { value, bytes: (this.reader.ref.lengths[SECTIONS.metadata] ?? 0) * 4, drop: () => undefined };
-    }, (metadata) => metadata);
+      return { value, bytes, drop: () => undefined };
+    }, (value) => value);
   }
 
   /** Rows of this segment that carry the ids; hashes are those of the segment's epoch. */
   async find(ids: readonly string[], hashes: Uint8Array): Promise<Map<string, number>> {
+    const entries = await this.#findEntries(hashes);
     const found = new Map<string, number>();
-    await Promise.all([...await this.#findEntries(hashes)].map(async ([i, rows]) => {
-      const id = ids[i] ?? '';
-      for (const row of rows) if ((await this.id(row)) === id) found.set(id, row);
+    await allOf(ids.map(async (id, i) => {
+      for (const row of entries.get(i) ?? []) {
+        if ((await this.id(row)) === id) found.set(id, row);
+      }
     }));
     return found;
   }
@@ -253,7 +231,7 @@ export class Segment {
   /** Candidate rows by index of hash; more than one only where 64-bit hashes collide. */
   async #findEntries(hashes: Uint8Array): Promise<Map<number, number[]>> {
     const { core } = this.reader.context;
-    return this.#idTable((table) => core.withScratch((s) => {
+    return this.#withIdTable((table) => core.withScratch((s) => {
       const m = hashes.length / 8;
       const entries = s.take(m * 4);
       core.check(core.exports.sv_ids_find(table, this.rows, s.put(hashes), m, entries), 'ids');
@@ -273,13 +251,16 @@ export class Segment {
     }));
   }
 
-  async #idTable<T>(use: (table: number) => T): Promise<T> {
+  /** Hands the table of id hashes, in wasm memory, to `use`. */
+  async #withIdTable<T>(use: (table: number) => T): Promise<T> {
     const { core } = this.reader.context;
     const bytes = this.rows * 12;
-    return this.#cache.load(`${this.name}/idtable`, async () => {
+    return this.#cache.load('idtable', async () => {
       const pointer = core.alloc(bytes);
       try {
-        await this.reader.open(SECTIONS.idTable, 0, bytes, (plain) => core.move(pointer, plain, bytes));
+        await this.reader.open(SECTIONS.idTable, 0, bytes, (plain) => {
+          core.move(pointer, plain, bytes);
+        });
         core.check(core.exports.sv_ids_check(pointer, bytes, this.rows), `segment ${this.name}`);
       } catch (error) {
         core.release(pointer, bytes);
@@ -289,9 +270,9 @@ export class Segment {
     }, use);
   }
 
-  /** Forgets everything decrypted of this segment. */
+  /** Forgets everything decrypted of this segment, for good. */
   drop(): void {
-    this.#cache.dropAll(`${this.name}/`);
+    this.#cache.close();
   }
 }
 

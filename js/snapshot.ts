@@ -3,15 +3,17 @@
  * of lists, and the bitmap of live rows. Rows are numbered through all segments; block tables lie
  * in wasm memory in the layout of `struct sv_block` (16 bytes).
  */
+import { allOf } from './all.js';
+import { hex } from './bytes.js';
 import type { Cache } from './cache.js';
 import { Clustering } from './clustering.js';
 import type { Core } from './core.js';
 import { SealvecError } from './errors.js';
-import { hex } from './bytes.js';
-import { liveRows, type Manifest, type SegmentEntry } from './manifest.js';
+import { liveRows, type Manifest } from './manifest.js';
 import { coreMetric } from './metric.js';
-import { type ObjectContext, ObjectReader } from './object.js';
+import type { ObjectContext } from './object.js';
 import { Segment } from './segment.js';
+import { deadRows } from './tombstones.js';
 
 const BLOCK = 16;
 
@@ -23,22 +25,36 @@ function bury(live: Uint8Array, base: number, rows: Iterable<number>): void {
   }
 }
 
-function* setBits(bitmap: Uint8Array, count: number): Iterable<number> {
-  for (let i = 0; i < count; i++) if (((bitmap[i >> 3] ?? 0) >> (i & 7)) & 1) yield i;
+/** What a snapshot is made of. */
+interface Parts {
+  readonly segments: Segment[];
+  readonly clustering: Clustering | undefined;
+  readonly live: Uint8Array | undefined;
 }
 
-/** Dead rows of a segment, ascending, from its bitmap and the manifest. */
-export async function deadRows(context: ObjectContext, entry: SegmentEntry): Promise<Set<number>> {
-  const dead = new Set<number>(entry.deadRows);
-  if (entry.tombstones) {
-    const length = entry.tombstones.lengths[0] ?? 0;
-    const bitmap = await new ObjectReader(context, entry.tombstones).read(0, 0, length);
-    for (const row of setBits(bitmap, entry.rows)) dead.add(row);
+/** The centroids that a manifest names: those of `before`, or opened; undefined without any. */
+async function openClustering(
+  context: ObjectContext, { clustering, config }: Manifest, before: Clustering | undefined,
+): Promise<Clustering | undefined> {
+  if (!clustering) return undefined;
+  const name = hex(clustering.object.id);
+  if (before?.name === name) return before;
+  return Clustering.open(context, clustering, config, name);
+}
+
+/** Bit per row of all segments, 1 for live; undefined when all are. */
+async function openLive(
+  context: ObjectContext, { segments }: Manifest,
+): Promise<Uint8Array | undefined> {
+  if (segments.every((entry) => entry.dead === 0)) return undefined;
+  const rows = segments.reduce((sum, entry) => sum + entry.rows, 0);
+  const live = new Uint8Array(Math.ceil(rows / 8)).fill(255);
+  let base = 0;
+  for (const entry of segments) {
+    if (entry.dead > 0) bury(live, base, await deadRows(context, entry));
+    base += entry.rows;
   }
-  if (dead.size !== entry.dead) {
-    throw new SealvecError('CORRUPTED', `a segment has ${dead.size} dead rows, expected ${entry.dead}`);
-  }
-  return dead;
+  return live;
 }
 
 export class Snapshot {
@@ -65,10 +81,7 @@ export class Snapshot {
   #uses = 1;
   readonly #release: () => void;
 
-  private constructor(
-    core: Core, manifest: Manifest, parts: { segments: Segment[]; clustering?: Clustering; live?: Uint8Array },
-    release: () => void,
-  ) {
+  private constructor(core: Core, manifest: Manifest, parts: Parts, release: () => void) {
     this.core = core;
     this.manifest = manifest;
     this.segments = parts.segments;
@@ -90,37 +103,38 @@ export class Snapshot {
     this.#placeOf = parts.segments.map((segment) => new Uint32Array(segment.blocks.list.length));
     order.segment.forEach((s, at) => { (this.#placeOf[s] ?? [])[order.block[at] ?? 0] = at; });
     this.#watchers = parts.segments.map((_, s) => (block) => this.#setPlace(s, block));
-    parts.segments.forEach((segment, s) => segment.watchers.add(this.#watchers[s] ?? (() => undefined)));
+    parts.segments.forEach((segment, s) => {
+      segment.watchers.add(this.#watchers[s] ?? (() => undefined));
+    });
     this.#fillTable();
-    parts.clustering?.use();
   }
 
-  /** Opens what a manifest names, taking over the segments of `before` that it still names. */
+  /**
+   * Opens what a manifest names, taking over what `before`, which must stay in use meanwhile, has
+   * open of it. Calls `release` when the snapshot goes, or cannot be opened.
+   */
   static async open(
     context: ObjectContext, manifest: Manifest, cache: Cache, before: Snapshot | undefined,
     release: () => void,
   ): Promise<Snapshot> {
-    const { config } = manifest;
-    const known = new Map(before?.segments.map((segment) => [`${segment.name}${segment.listed}`, segment]));
-    const name = manifest.clustering ? hex(manifest.clustering.object.id) : '';
-    let { clustering } = before ?? {};
-    if (clustering?.name !== name) {
-      clustering = manifest.clustering && await Clustering.open(context, manifest.clustering, config, name);
+    let clustering: Clustering | undefined;
+    try {
+      clustering = await openClustering(context, manifest, before?.clustering);
+      clustering?.use();
+      const { segments: known = [] } = before ?? {};
+      const nLists = clustering?.nLists ?? 0;
+      const segments = await allOf(manifest.segments.map(async (entry) => {
+        const name = hex(entry.object.id);
+        return known.find((segment) => segment.name === name && segment.listed === entry.listed) ??
+          Segment.open(context, entry, manifest.config, nLists, cache);
+      }));
+      const live = await openLive(context, manifest);
+      return new Snapshot(context.core, manifest, { segments, clustering, live }, release);
+    } catch (error) {
+      clustering?.free();
+      release();
+      throw error;
     }
-    const nLists = clustering?.nLists ?? 0;
-    const segments = await Promise.all(manifest.segments.map((entry) =>
-      known.get(`${hex(entry.object.id)}${entry.listed}`) ??
-      Segment.open(context, entry, config, nLists, cache)));
-    let live: Uint8Array | undefined;
-    let base = 0;
-    for (const entry of manifest.segments) {
-      if (entry.dead > 0) {
-        live ??= new Uint8Array(Math.ceil(manifest.segments.reduce((n, e) => n + e.rows, 0) / 8)).fill(255);
-        bury(live, base, await deadRows(context, entry));
-      }
-      base += entry.rows;
-    }
-    return new Snapshot(context.core, manifest, { segments, clustering, live }, release);
   }
 
   /** Blocks by group: list after list, then the rows in no list. */
@@ -163,11 +177,12 @@ export class Snapshot {
   #setPlace(s: number, block: number): void {
     const { vectors, rows } = this.segments[s]?.blocks ?? {};
     const pointer = vectors?.[block] ?? 0;
-    const { config } = this.manifest;
-    const hasNorms = pointer !== 0 && coreMetric(config.metric) !== 0;
+    const { metric, dimension } = this.manifest.config;
+    const norms = pointer === 0 || coreMetric(metric) === 0 ? 0
+      : pointer + (rows?.[block] ?? 0) * dimension * 4;
     const place = this.table + (this.#placeOf[s]?.[block] ?? 0) * BLOCK;
     this.core.setWord(place, pointer);
-    this.core.setWord(place + 4, hasNorms ? pointer + (rows?.[block] ?? 0) * config.dimension * 4 : 0);
+    this.core.setWord(place + 4, norms);
   }
 
   /** The block at a place of the table. */

@@ -59,15 +59,9 @@ export class Team {
   }
 
   #newRunner(): Runner {
-    try {
-      const endpoint = this.#settings.startWorker();
-      this.inline = endpoint === undefined;
-      return endpoint ? new WorkerRunner(endpoint, this.#context) : new InlineRunner(this.#context);
-    } catch (cause) {
-      if (cause instanceof SealvecError) throw cause;
-      const message = `no training worker could be started: ${(cause as Error).message}`;
-      throw new SealvecError('UNSUPPORTED', message, { cause });
-    }
+    const endpoint = this.#settings.startWorker();
+    this.inline = endpoint === undefined;
+    return endpoint ? new WorkerRunner(endpoint, this.#context) : new InlineRunner(this.#context);
   }
 
   /** Ends the runners so far; others may be started. The memory of wasm never shrinks. */

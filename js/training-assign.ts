@@ -1,14 +1,12 @@
 /** New segments out of old ones: rows go to the workers in batches, and come back sealed. */
-import { hex } from './bytes.js';
-import { SealvecError } from './errors.js';
-import { type Manifest, namedObjects, type SegmentEntry } from './manifest.js';
-import type { ObjectRef } from './object.js';
+import type { Draft } from './draft.js';
+import type { SegmentEntry } from './manifest.js';
+import { isGone, missing } from './object.js';
 import type { Runner } from './runner.js';
 import type { IndexStore } from './store.js';
 import type { Team } from './team.js';
-import { createObject, discard } from './tombstones.js';
 import type { Budget } from './train-budget.js';
-import { cutBatches, isGone, stillNamed } from './training-rows.js';
+import { cutBatches, stillNamed } from './training-rows.js';
 import type { RewriteResult, SealedObject, Source, Span } from '../types/protocol.js';
 
 /** One segment that training wrote. */
@@ -20,16 +18,15 @@ export interface Output {
   readonly error: number;
 }
 
-/** Objects written for a commit that will name them. */
-export class Written {
-  readonly refs: ObjectRef[] = [];
-  readonly #store: IndexStore;
+/** The objects of a commit, of which workers hand over more while some are being written. */
+export class Handover {
+  readonly draft: Draft;
   #held = 0;
-  /** Most bytes that waited to be written at a time. */
+  /** Most bytes that were handed over and not yet written. */
   mostHeld = 0;
 
-  constructor(store: IndexStore) {
-    this.#store = store;
+  constructor(draft: Draft) {
+    this.draft = draft;
   }
 
   /** Takes an object over; calling the answer writes it. */
@@ -37,17 +34,9 @@ export class Written {
     this.#held += bytes.length;
     this.mostHeld = Math.max(this.mostHeld, this.#held);
     return async () => {
-      this.refs.push(ref);
-      await createObject(this.#store, ref, bytes);
+      await this.draft.write(ref, bytes);
       this.#held -= bytes.length;
     };
-  }
-
-  /** Removes all of them, or those that a commit does not name. */
-  async discard(commit?: Manifest): Promise<void> {
-    const named = new Set((commit ? namedObjects(commit) : []).map(({ id }) => hex(id)));
-    const dropped = this.refs.filter(({ id }) => !named.has(hex(id)));
-    if (dropped.length > 0) await discard(this.#store, dropped).catch(() => undefined);
   }
 }
 
@@ -55,7 +44,7 @@ export class Written {
 export interface Workshop {
   readonly store: IndexStore;
   readonly team: Team;
-  readonly written: Written;
+  readonly handover: Handover;
 }
 
 /** Rewrites one batch; what another process removed is left out of it. */
@@ -77,12 +66,6 @@ async function rewriteBatch(
   }
 }
 
-/** An object that the last commit names, and that is not there. */
-export function missing(cause: unknown): SealvecError {
-  const message = `the last commit names what is missing: ${(cause as Error).message}`;
-  return new SealvecError('CORRUPTED', message, { cause });
-}
-
 /**
  * Rewrites the living rows of sources on all runners. `measure` lets them count as neighbours of
  * the queries that recall is measured on; `onRows` hears how many rows are done.
@@ -91,7 +74,7 @@ export async function rewriteSources(
   workshop: Workshop, sources: readonly Source[], limits: Budget, measure: boolean,
   onRows: (rows: number) => void,
 ): Promise<Output[]> {
-  const { store, team, written } = workshop;
+  const { store, team, handover } = workshop;
   const { config } = store.manifest;
   const batches = cutBatches(sources, config, limits.batchBytes, limits.batchRows);
   const done = new Array<number>(batches.length).fill(0);
@@ -107,7 +90,7 @@ export async function rewriteSources(
     if (!result) return async () => undefined;
     const { entry, bytes, numbers, counts, error } = result;
     outputs[at] = { entry, numbers, counts, error };
-    return written.take({ ref: entry.object, bytes });
+    return handover.take({ ref: entry.object, bytes });
   });
   return outputs.filter((output) => output !== undefined);
 }

@@ -7,7 +7,7 @@ import type { ObjectRef } from './object.js';
 import type { OpenIndex } from './open-index.js';
 import { buryRows } from './tombstones.js';
 import type { Budget } from './train-budget.js';
-import { type Output, rewriteSources, type Workshop, Written } from './training-assign.js';
+import { Handover, type Output, rewriteSources, type Workshop } from './training-assign.js';
 import { goneFrom, goneRows, numberRows } from './training-rows.js';
 import type { Source } from '../types/protocol.js';
 
@@ -23,17 +23,17 @@ export interface Replacement {
 
 /**
  * The segments after the replacement: the new ones without the rows that are gone by now, and in
- * no list what arrived meanwhile. Tombstones written on the way are added to `tombstones`.
+ * no list what arrived meanwhile.
  */
 async function replaced(
-  { store }: Workshop, { sources, outputs }: Replacement, newest: Manifest, tombstones: ObjectRef[],
+  { store, handover }: Workshop, { sources, outputs }: Replacement, newest: Manifest,
 ): Promise<SegmentEntry[]> {
   const gone = await goneRows(store, sources, newest.segments);
   const pace = new Pace();
   const segments: SegmentEntry[] = [];
   for (const { entry, numbers } of outputs) {
     const dead = await goneFrom(numbers, gone, pace);
-    const left = await buryRows(store, entry, dead, tombstones);
+    const left = await buryRows(handover.draft, entry, dead);
     if (left) segments.push(left);
   }
   const known = new Set(sources.map(({ entry }) => hex(entry.object.id)));
@@ -48,23 +48,13 @@ async function replaced(
 export async function commitTraining(
   workshop: Workshop, replacement: Replacement, decide: (decided: boolean) => void,
 ): Promise<Manifest> {
-  const { store, written } = workshop;
   const { centroids: object, nLists } = replacement;
-  const tombstones = new Written(store);
-  let manifest: Manifest | undefined;
-  try {
-    manifest = await store.commit(written.refs, async (newest) => {
-      decide(false);
-      await tombstones.discard();
-      tombstones.refs.length = 0;
-      const segments = await replaced(workshop, replacement, newest, tombstones.refs);
-      decide(true);
-      return { clustering: { object, nLists }, segments };
-    });
-    return manifest;
-  } finally {
-    written.refs.push(...tombstones.refs);
-  }
+  return workshop.store.commit(workshop.handover.draft, async (newest) => {
+    decide(false);
+    const segments = await replaced(workshop, replacement, newest);
+    decide(true);
+    return { clustering: { object, nLists }, segments };
+  });
 }
 
 /** Puts into lists what arrived while training was being committed. */
@@ -75,16 +65,15 @@ export async function catchUp(
   const late = base.segments.filter((entry) => !entry.listed);
   if (late.length === 0) return;
   const release = store.pin(base);
-  const written = new Written(store);
-  let replacing = false;
+  const draft = store.draft(base);
   try {
-    const workshop = { store, team, written };
+    const workshop = { store, team, handover: new Handover(draft) };
     const sources = numberRows(late);
     const outputs = await rewriteSources(workshop, sources, limits, false, () => undefined);
-    replacing = true;
-    await write(() => replaceSegments(index, base, late, outputs.map(({ entry }) => entry)));
+    const fresh = outputs.map(({ entry }) => entry);
+    await write(() => replaceSegments(index, base, late, fresh, draft));
   } finally {
-    if (!replacing) await written.discard();
+    await draft.discard();
     release();
   }
 }

@@ -6,7 +6,6 @@
  */
 import { hex } from './bytes.js';
 import { Pace } from './breathe.js';
-import { SealvecError } from './errors.js';
 import { type IndexConfig, SECTIONS, type SegmentEntry } from './manifest.js';
 import { type ObjectContext, ObjectReader } from './object.js';
 import type { Source, Span } from '../types/protocol.js';
@@ -125,9 +124,4 @@ export function stillNamed<T extends Source>(
 ): T[] {
   const names = new Set(newest.map((entry) => hex(entry.object.id)));
   return sources.filter(({ entry }) => names.has(hex(entry.object.id)));
-}
-
-/** Whether an error says that an object is not there any more. */
-export function isGone(error: unknown): boolean {
-  return error instanceof SealvecError && error.code === 'NOT_FOUND';
 }

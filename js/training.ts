@@ -15,14 +15,15 @@ import { breathe } from './breathe.js';
 import { hex } from './bytes.js';
 import { SealvecError } from './errors.js';
 import type { Manifest } from './manifest.js';
+import { isGone, missing } from './object.js';
 import type { OpenIndex } from './open-index.js';
 import type { ClientSettings } from './settings.js';
 import { Team } from './team.js';
 import { budget, type Budget, readLists } from './train-budget.js';
 import type { TrainPlan } from './train-plan.js';
-import { missing, type Output, rewriteSources, type Workshop, Written } from './training-assign.js';
+import { Handover, type Output, rewriteSources, type Workshop } from './training-assign.js';
 import { catchUp, commitTraining, type Write } from './training-commit.js';
-import { isGone, numberRows } from './training-rows.js';
+import { numberRows } from './training-rows.js';
 import type { TrainResult } from '../types/api.js';
 import type { ClusterResult, SampleResult, SealedObject, Source } from '../types/protocol.js';
 
@@ -60,6 +61,7 @@ export class Training {
   /** Whether the manifest is being written, or has been. */
   #decided = false;
   #fraction = 0;
+  #leaveQueue: (reason: unknown) => void = () => undefined;
 
   constructor(index: OpenIndex, settings: ClientSettings, plan: TrainPlan, write: Write) {
     const { store } = index;
@@ -67,15 +69,27 @@ export class Training {
     this.#settings = settings;
     this.#plan = plan;
     this.#write = write;
-    this.#workshop = { store, team: new Team(settings, store), written: new Written(store) };
+    const handover = new Handover(store.draft());
+    this.#workshop = { store, team: new Team(settings, store), handover };
   }
 
   /** Ends training; `run` rejects with the reason unless it is too late, which answers false. */
   stop(reason: unknown): boolean {
     this.#stopped ??= { reason };
     this.#workshop.team.close(reason);
+    this.#leaveQueue(reason);
     return !this.#decided;
   }
+
+  /** Queues a write. Stopping ends it while it waits: what stops may have the turn before it. */
+  readonly #queue: Write = async (work) => new Promise((resolve, reject) => {
+    this.#leaveQueue = reject;
+    this.#write(async () => {
+      this.#check();
+      this.#leaveQueue = () => undefined;
+      return work();
+    }).then(resolve, reject);
+  });
 
   run(): Promise<TrainResult> {
     const work = this.#run();
@@ -85,10 +99,10 @@ export class Training {
 
   async #run(): Promise<TrainResult> {
     const started = performance.now();
-    const { team, written } = this.#workshop;
+    const { team, handover } = this.#workshop;
     try {
       // Merging that was under way ends first; none begins while training runs.
-      await this.#write(async () => undefined);
+      await this.#queue(async () => undefined);
       const { limits, sample } = await this.#timed('sample', () => this.#begin());
       const clusters = await this.#timed('cluster', () => this.#cluster(limits));
       const outputs = await this.#timed('assign', () => this.#assign(limits, sample, clusters));
@@ -99,25 +113,15 @@ export class Training {
         ...this.#used(limits), ...summary(outputs, limits.nLists), iterations: clusters.iterations,
         stopReason: STOP_REASONS[clusters.stop] ?? 'max_iters', workers: team.size,
         generation: manifest.generation, seconds: (performance.now() - started) / 1000,
-        phases: this.#phases, peakBytes: team.peak + written.mostHeld,
+        phases: this.#phases, peakBytes: team.peak + handover.mostHeld,
       };
     } catch (error) {
-      await this.#cleanUp(error);
+      await handover.draft.discard();
       throw this.#stopped && !this.#decided ? this.#stopped.reason : error;
     } finally {
       for (const release of this.#pins) release();
       team.close(new SealvecError('CLOSED', 'training has ended'));
     }
-  }
-
-  /**
-   * Removes what was written. Not after a failed write of the manifest: whether that commit exists
-   * is then unknown, and what it does not name is collected by compact.
-   */
-  async #cleanUp(error: unknown): Promise<void> {
-    const code = error instanceof SealvecError ? error.code : undefined;
-    const unknown = this.#decided && (code === 'STORAGE' || code === 'QUOTA_EXCEEDED');
-    if (!unknown) await this.#workshop.written.discard();
   }
 
   #used({ nLists, sampleRows, batchRows }: Budget): Used {
@@ -176,7 +180,8 @@ export class Training {
         return { limits, sample };
       } catch (error) {
         if (!isGone(error) || start === MAX_STARTS) throw error;
-        if ((await this.#workshop.store.refresh()) === base) throw missing(error);
+        const { generation } = await this.#workshop.store.refresh();
+        if (generation === base.generation) throw missing(error);
       }
     }
   }
@@ -235,17 +240,16 @@ export class Training {
   }
 
   async #commit(limits: Budget, outputs: Output[], centroids: SealedObject): Promise<Manifest> {
-    const { written } = this.#workshop;
+    const { handover } = this.#workshop;
     const { nLists } = limits;
     const replacement = { sources: this.#sources, outputs, centroids: centroids.ref, nLists };
-    await written.take(centroids)();
-    const manifest = await this.#write(() =>
+    await handover.take(centroids)();
+    const manifest = await this.#queue(() =>
       commitTraining(this.#workshop, replacement, (decided) => {
         this.#decided = false;
         this.#check();
         this.#decided = decided;
       }));
-    await written.discard(manifest);
     await this.#catchUp(limits);
     return manifest;
   }
@@ -253,7 +257,7 @@ export class Training {
   /** It has succeeded by now: what fails here is left to merging. */
   async #catchUp(limits: Budget): Promise<void> {
     try {
-      await catchUp(this.#index, this.#workshop, limits, this.#write);
+      await catchUp(this.#index, this.#workshop, limits, this.#queue);
     } catch (error) {
       if (this.#stopped) return;
       const { message } = error as Error;

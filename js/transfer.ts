@@ -2,8 +2,10 @@
 import { throwIfAborted } from './abort.js';
 import { hex } from './bytes.js';
 import { SealvecError } from './errors.js';
-import { manifestKey, manifestPrefix, readManifestHeader } from './manifest.js';
-import { headerKey, MAX_ATTEMPTS, readIndexId } from './store.js';
+import { headerKey, readIndexId } from './header.js';
+import { manifestKey, manifestPrefix } from './manifest.js';
+import { listManifests, MAX_ATTEMPTS, type Manifests } from './newest.js';
+import { readManifestHeader } from './sealed-manifest.js';
 import type { Watch } from './validate.js';
 import type { Storage } from '../types/api.js';
 
@@ -54,13 +56,12 @@ class Copy {
     const commit = await this.#readCommit();
     const keys = await this.#from.list(this.#prefix);
     const objects = keys.filter((key) => !key.startsWith(this.#manifests));
-    if (objects.includes(`${this.#prefix}deleted`)) throw noData();
     for (const [at, key] of objects.entries()) {
       throwIfAborted(this.#watch.signal);
       if (!this.#copied.has(key)) await this.#copy(key, await this.#from.read(key));
       this.#watch.onProgress?.({ phase: 'copy', fraction: (at + 1) / (objects.length + 1) });
     }
-    const newest = (await this.#generations()).at(-1) ?? 0;
+    const [newest = 0] = (await this.#list()).generations;
     if (!commit || newest > commit.generation + 1) return false;
     for (const [key, bytes] of commit.manifests) await this.#copy(key, bytes);
     await this.#keepOnly([...objects, ...commit.manifests.keys()]);
@@ -73,10 +74,10 @@ class Copy {
     this.#copied.set(key, bytes.length);
   }
 
-  /** Generations that have a manifest, ascending. */
-  async #generations(): Promise<number[]> {
-    const keys = await this.#from.list(this.#manifests);
-    return keys.map((key) => Number(key.slice(this.#manifests.length))).sort((x, y) => x - y);
+  async #list(): Promise<Manifests> {
+    const manifests = await listManifests(this.#from, this.#indexId);
+    if (manifests.removed) throw noData();
+    return manifests;
   }
 
   /**
@@ -84,7 +85,7 @@ class Copy {
    * undefined when one vanished.
    */
   async #readCommit(): Promise<Commit | undefined> {
-    const generations = (await this.#generations()).reverse();
+    const { generations } = await this.#list();
     if (generations.length === 0) throw noData();
     const manifests: [string, Uint8Array][] = [];
     for (const generation of generations) {

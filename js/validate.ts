@@ -103,13 +103,20 @@ export function readOptions<K extends string>(
   });
 }
 
-/** The entries of an array, each read once and by index, so that no iterator of it is run. */
+/**
+ * The entries of an array, of `count` where that is given. Each is read once and by index, so that
+ * no iterator of it is run.
+ */
 export function readArray<T>(
   argument: string, value: unknown, expected: string, read: (entry: unknown, at: number) => T,
+  count?: number,
 ): T[] {
   return reading(argument, () => {
     if (!Array.isArray(value)) invalid(argument, expected, value);
     const { length } = value;
+    if (count !== undefined && length !== count) {
+      refuse(argument, expected, `an array of ${length}`);
+    }
     const entries: T[] = [];
     for (let i = 0; i < length; i++) entries.push(read(value[i], i));
     return entries;

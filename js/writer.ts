@@ -1,14 +1,18 @@
-/** Writes: upsert and delete as commits, and the merging that follows them. */
+/** Writes: upsert and delete as commits. */
 import { throwIfAborted } from './abort.js';
-import { SealvecError } from './errors.js';
+import { allOf } from './all.js';
+import { type Draft, OrphanedError } from './draft.js';
 import type { Rows } from './items.js';
 import { type IndexConfig, type Manifest, sameClustering, type SegmentEntry } from './manifest.js';
-import type { ObjectRef } from './object.js';
+import { MAX_ATTEMPTS } from './newest.js';
+import type { SectionSource } from './object.js';
 import type { OpenIndex } from './open-index.js';
-import { assignBatch, blobSection, hashIds, packSegment, textSection } from './pack.js';
+import {
+  assignBatch, blobSection, hashIds, type PackedSegment, packSegment, textSection,
+} from './pack.js';
 import type { Segment } from './segment.js';
 import type { Snapshot } from './snapshot.js';
-import { buryRows, createObject, discard } from './tombstones.js';
+import { buryRows } from './tombstones.js';
 import { checkDimension } from './vectors.js';
 import type { AbortSignalLike, Progress } from '../types/api.js';
 
@@ -26,7 +30,8 @@ function cutPieces(rows: Rows): [number, number][] {
   let from = 0;
   let bytes = 0;
   for (let i = 0; i < rows.ids.length; i++) {
-    const size = rows.dimension * 4 + (rows.metadata[i]?.length ?? 0) + (rows.contents[i]?.length ?? 0) + 64;
+    const documents = (rows.metadata[i]?.length ?? 0) + (rows.contents[i]?.length ?? 0);
+    const size = rows.dimension * 4 + documents + 64;
     if (i > from && bytes + size > PIECE_BYTES) {
       pieces.push([from, i]);
       from = i;
@@ -37,12 +42,15 @@ function cutPieces(rows: Rows): [number, number][] {
   return [...pieces, [from, rows.ids.length]];
 }
 
-/** Packs, seals and writes rows [from, to) as a segment, in lists where the index is trained. */
-async function writePiece(index: OpenIndex, snapshot: Snapshot, config: IndexConfig, rows: Rows, from: number, to: number): Promise<SegmentEntry> {
+/** Packs and seals rows [from, to) as a segment, in lists where the index is trained. */
+function packRows(
+  index: OpenIndex, snapshot: Snapshot, config: IndexConfig, rows: Rows, from: number, to: number,
+): PackedSegment {
   const { core, store } = index;
   const { clustering } = snapshot;
-  const { entry, bytes } = core.withScratch((s) => {
-    const section = (bytes: Uint8Array): { pointer: number; length: number } => ({ pointer: s.put(bytes), length: bytes.length });
+  return core.withScratch((s) => {
+    const section = (bytes: Uint8Array): SectionSource =>
+      ({ pointer: s.put(bytes), length: bytes.length });
     const batch = {
       n: to - from,
       vectors: s.put(rows.vectors.subarray(from * rows.dimension, to * rows.dimension)),
@@ -53,14 +61,14 @@ async function writePiece(index: OpenIndex, snapshot: Snapshot, config: IndexCon
     const assignment = clustering && assignBatch(s, clustering, batch);
     return packSegment(store, config, batch, snapshot.nLists, assignment);
   });
-  await createObject(store, entry.object, bytes);
-  return entry;
 }
 
 /** Live rows that carry the ids, segment by segment. */
-async function findLive(index: OpenIndex, snapshot: Snapshot, ids: readonly string[]): Promise<{ segment: Segment; rows: Map<string, number> }[]> {
+async function findLive(
+  index: OpenIndex, snapshot: Snapshot, ids: readonly string[],
+): Promise<{ segment: Segment; rows: Map<string, number> }[]> {
   const hashes = new Map<number, Uint8Array>();
-  return Promise.all(snapshot.segments.map(async (segment, s) => {
+  return allOf(snapshot.segments.map(async (segment, s) => {
     const known = hashes.get(segment.epoch) ?? hashIds(index.store, segment.epoch, ids);
     hashes.set(segment.epoch, known);
     const rows = await segment.find(ids, known);
@@ -71,7 +79,9 @@ async function findLive(index: OpenIndex, snapshot: Snapshot, ids: readonly stri
 }
 
 /** Where each id lives: segment and row. */
-export async function locate(index: OpenIndex, snapshot: Snapshot, ids: readonly string[]): Promise<Map<string, { segment: Segment; row: number }>> {
+export async function locate(
+  index: OpenIndex, snapshot: Snapshot, ids: readonly string[],
+): Promise<Map<string, { segment: Segment; row: number }>> {
   const found = new Map<string, { segment: Segment; row: number }>();
   for (const { segment, rows } of await findLive(index, snapshot, ids)) {
     for (const [id, row] of rows) found.set(id, { segment, row });
@@ -80,7 +90,9 @@ export async function locate(index: OpenIndex, snapshot: Snapshot, ids: readonly
 }
 
 /** The segments of a commit after the rows of these ids died in them, and how many did. */
-async function buryIds(index: OpenIndex, base: Manifest, ids: readonly string[], created: ObjectRef[]): Promise<{ segments: SegmentEntry[]; count: number }> {
+async function buryIds(
+  index: OpenIndex, base: Manifest, ids: readonly string[], draft: Draft,
+): Promise<{ segments: SegmentEntry[]; count: number }> {
   return index.withSnapshot(base, async (snapshot) => {
     const found = await findLive(index, snapshot, ids);
     const segments: SegmentEntry[] = [];
@@ -88,89 +100,94 @@ async function buryIds(index: OpenIndex, base: Manifest, ids: readonly string[],
     for (const [s, entry] of base.segments.entries()) {
       const rows = [...(found[s]?.rows.values() ?? [])];
       count += rows.length;
-      const left = await buryRows(index.store, entry, rows, created);
+      const left = await buryRows(draft, entry, rows);
       if (left) segments.push(left);
     }
     return { segments, count };
   });
 }
 
-/** Objects written on the way to a commit; those that no commit names are removed. */
-class Created {
-  readonly segments: ObjectRef[] = [];
-  tombstones: ObjectRef[] = [];
-  readonly #index: OpenIndex;
+/** Rows written as segments that no commit names yet. */
+interface Written {
+  readonly base: Manifest;
+  readonly draft: Draft;
+  readonly added: readonly SegmentEntry[];
+}
 
-  constructor(index: OpenIndex) {
-    this.#index = index;
+/** Writes rows as segments that fit the commit of a snapshot. */
+async function writeRows(
+  index: OpenIndex, snapshot: Snapshot, rows: Rows, watch: Watch,
+): Promise<Written> {
+  const base = snapshot.manifest;
+  const draft = index.store.draft(base);
+  try {
+    checkDimension(base.config.dimension, rows.dimension);
+    const config = { ...base.config, dimension: rows.dimension };
+    const added: SegmentEntry[] = [];
+    const pieces = cutPieces(rows);
+    for (const [at, [from, to]] of pieces.entries()) {
+      throwIfAborted(watch.signal);
+      const { entry, bytes } = packRows(index, snapshot, config, rows, from, to);
+      await draft.write(entry.object, bytes);
+      added.push(entry);
+      watch.onProgress?.({ phase: 'write', fraction: (at + 1) / (pieces.length + 1) });
+    }
+    return { base, draft, added };
+  } catch (error) {
+    await draft.discard();
+    throw error;
   }
+}
 
-  /** Drops the tombstones of an attempt that another writer beat. */
-  async again(): Promise<void> {
-    await discard(this.#index.store, this.tombstones);
-    this.tombstones = [];
-  }
-
-  /**
-   * Removes everything. Not after a failed manifest write: whether that commit exists is then
-   * unknown, and orphans are collected by compact.
-   */
-  async dropAll(error: unknown): Promise<void> {
-    if (error instanceof SealvecError && (error.code === 'STORAGE' || error.code === 'QUOTA_EXCEEDED')) return;
-    await discard(this.#index.store, [...this.segments, ...this.tombstones]).catch(() => undefined);
+async function upsertOnce(index: OpenIndex, rows: Rows, watch: Watch): Promise<Manifest> {
+  const written = await index.read((snapshot) => writeRows(index, snapshot, rows, watch), 0);
+  const { base, draft, added } = written;
+  const { dimension } = rows;
+  try {
+    throwIfAborted(watch.signal);
+    const manifest = await index.store.commit(draft, async (newest) => {
+      checkDimension(newest.config.dimension, dimension);
+      const { segments } = await buryIds(index, newest, rows.ids, draft);
+      const same = sameClustering(base, newest);
+      const fresh = added.map((entry) => ({ ...entry, listed: entry.listed && same }));
+      return { config: { ...newest.config, dimension }, segments: [...segments, ...fresh] };
+    });
+    watch.onProgress?.({ phase: 'commit', fraction: 1 });
+    return manifest;
+  } catch (error) {
+    await draft.discard();
+    throw error;
   }
 }
 
 /** Writes rows and commits them; rows of the same ids die in the same commit. */
 export async function upsertRows(index: OpenIndex, rows: Rows, watch: Watch): Promise<Manifest> {
-  const created = new Created(index);
-  try {
-    const base = await index.store.refresh(0);
-    checkDimension(base.config.dimension, rows.dimension);
-    const config = { ...base.config, dimension: rows.dimension };
-    const added: SegmentEntry[] = [];
-    const pieces = cutPieces(rows);
-    await index.withSnapshot(base, async (snapshot) => {
-      for (const [at, [from, to]] of pieces.entries()) {
-        throwIfAborted(watch.signal);
-        const entry = await writePiece(index, snapshot, config, rows, from, to);
-        created.segments.push(entry.object);
-        added.push(entry);
-        watch.onProgress?.({ phase: 'write', fraction: (at + 1) / (pieces.length + 1) });
-      }
-    });
-    throwIfAborted(watch.signal);
-    const manifest = await index.store.commit(created.segments, async (newest) => {
-      checkDimension(newest.config.dimension, rows.dimension);
-      await created.again();
-      const { segments } = await buryIds(index, newest, rows.ids, created.tombstones);
-      const same = sameClustering(base, newest);
-      const fresh = added.map((entry) => ({ ...entry, listed: entry.listed && same }));
-      return { config: { ...newest.config, dimension: rows.dimension }, segments: [...segments, ...fresh] };
-    });
-    watch.onProgress?.({ phase: 'commit', fraction: 1 });
-    return manifest;
-  } catch (error) {
-    await created.dropAll(error);
-    throw error;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await upsertOnce(index, rows, watch);
+    } catch (error) {
+      // What was written was taken for an orphan by a writer that compacted: it is written again.
+      if (!(error instanceof OrphanedError) || attempt === MAX_ATTEMPTS) throw error;
+    }
   }
 }
 
 /** Deletes ids; returns how many existed. */
-export async function deleteIds(index: OpenIndex, ids: readonly string[]): Promise<{ count: number; manifest: Manifest }> {
-  const created = new Created(index);
+export async function deleteIds(
+  index: OpenIndex, ids: readonly string[],
+): Promise<{ count: number; manifest: Manifest }> {
+  await index.store.refresh(0);
+  const draft = index.store.draft();
   let count = 0;
   try {
-    await index.store.refresh(0);
-    const manifest = await index.store.commit([], async (newest) => {
-      await created.again();
-      const buried = await buryIds(index, newest, ids, created.tombstones);
+    const manifest = await index.store.commit(draft, async (newest) => {
+      const buried = await buryIds(index, newest, ids, draft);
       ({ count } = buried);
       return count === 0 ? undefined : { segments: buried.segments };
     });
     return { count, manifest };
   } catch (error) {
-    await created.dropAll(error);
+    await draft.discard();
     throw error;
   }
 }

@@ -6,8 +6,11 @@ const ROWS = FULL ? 100_000 : 20_000;
 const DIMENSION = 128;
 /** One frame, in milliseconds. */
 const FRAME = 16;
-/** On a machine that is busy with other things, frames are late for other reasons. */
-const ATTEMPTS = 5;
+/**
+ * On a machine that is busy with other things frames are late for other reasons, now and then.
+ * What training does to them it does every time, so the best of some runs is compared.
+ */
+const ATTEMPTS = 8;
 
 let browser;
 let page;
@@ -19,20 +22,23 @@ beforeAll(async () => {
     Object.assign(globalThis, await openIndex('frames', { create: { dimension } }));
     const vectors = clustered(rows, dimension);
     for (let from = 0; from < rows; from += 10_000) {
-      const ids = numbers(from, from + 10_000).map(String);
-      await index.upsert({ ids, vectors: vectors.subarray(from * dimension, (from + 10_000) * dimension) });
+      const to = from + 10_000;
+      const batch = vectors.subarray(from * dimension, to * dimension);
+      await index.upsert({ ids: numbers(from, to).map(String), vectors: batch });
     }
   }, [ROWS, DIMENSION]);
 }, 600_000);
 
 afterAll(() => browser.close());
 
-/** Times between frames while `code` runs in the page. */
-const gapsDuring = (code) => page.evaluate(async (text) => {
+/** Times between frames while the page waits for some seconds, or else trains. */
+const gapsDuring = (seconds) => page.evaluate(async (idle) => {
   const stop = watchFrames();
-  const result = await eval(`(${text})()`);
+  const result = idle
+    ? await new Promise((resolve) => { setTimeout(resolve, idle * 1000); })
+    : await index.train();
   return { gaps: stop(), result };
-}, code);
+}, seconds);
 
 const describeGaps = (gaps) => {
   const at = (share) => gaps[Math.floor((gaps.length - 1) * share)].toFixed(1);
@@ -40,18 +46,21 @@ const describeGaps = (gaps) => {
 };
 
 test(`no frame is late by ${FRAME} ms because ${ROWS} vectors are being trained`, async () => {
-  const late = [];
+  let [idleLongest, trainedLongest] = [Infinity, Infinity];
+  let seconds = 3;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const idle = await gapsDuring('() => new Promise((resolve) => { setTimeout(resolve, 3_000); })');
-    const trained = await gapsDuring('() => index.train()');
-    const { seconds, nLists, workers } = trained.result;
+    const idle = await gapsDuring(seconds);
+    const trained = await gapsDuring(0);
+    const { nLists, workers, seconds: took } = trained.result;
+    seconds = Math.ceil(took);
     console.log([
       `idle:     ${describeGaps(idle.gaps)}`,
       `training: ${describeGaps(trained.gaps)}`,
-      `${ROWS} x ${DIMENSION}, ${nLists} lists, ${workers} workers: ${seconds.toFixed(2)} s`,
+      `${ROWS} x ${DIMENSION}, ${nLists} lists, ${workers} workers: ${took.toFixed(2)} s`,
     ].join('\n'));
-    late.push(trained.gaps.at(-1) - idle.gaps.at(-1));
-    if (late.at(-1) <= FRAME) return;
+    idleLongest = Math.min(idleLongest, idle.gaps.at(-1));
+    trainedLongest = Math.min(trainedLongest, trained.gaps.at(-1));
+    if (trainedLongest <= idleLongest + FRAME) return;
   }
-  assert.fail(`longer than the longest gap of the idle page by ${late.map(Math.round).join(', ')} ms`);
+  assert.fail(`the longest gap is ${trainedLongest} ms, of the idle page ${idleLongest} ms`);
 }, 1_800_000);

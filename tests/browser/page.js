@@ -50,7 +50,8 @@ async function refusal(call) {
   try {
     await call();
   } catch (error) {
-    return { code: error.code, message: error.message, name: error.name, own: error instanceof sealvec.SealvecError };
+    const { code, message } = error;
+    return { code, message, own: error instanceof sealvec.SealvecError };
   }
   return { code: 'none' };
 }
@@ -146,6 +147,6 @@ function watchFrames() {
 }
 
 Object.assign(globalThis, {
-  sealvec, suite, refusal, noise, vectorOf, clustered, nearest, numbers, key, openIndex, readNumbers, item,
-  watchFrames, deleteDatabase, finished, idb, replace, ready: true,
+  sealvec, suite, refusal, noise, vectorOf, clustered, nearest, numbers, key, openIndex,
+  readNumbers, item, watchFrames, deleteDatabase, finished, idb, replace, ready: true,
 });

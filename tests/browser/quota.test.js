@@ -49,12 +49,12 @@ test('a full quota stops a write with QUOTA_EXCEEDED, and the last commit is who
     await client.close();
     return { refused, acknowledged, before, stats, train, nearest: results[0].id };
   }, [DIMENSION, 100_000]);
-  console.log(`refused after ${seen.acknowledged} items: ${seen.refused?.message}; ${seen.train.message}`);
   assert.equal(seen.refused.code, 'QUOTA_EXCEEDED');
   assert.match(seen.refused.message, /no more room \(.* usage of \d+ bytes and a quota of \d+\)/);
   assert.ok(seen.acknowledged > 1_000, 'some writes fitted in');
   assert.equal(seen.train.code, 'QUOTA_EXCEEDED');
-  assert.deepEqual([seen.nearest, seen.stats.count, seen.stats.nLists], ['n77', seen.acknowledged, 0]);
+  const { count, nLists } = seen.stats;
+  assert.deepEqual([seen.nearest, count, nLists], ['n77', seen.acknowledged, 0]);
 
   const full = await browser.open();
   const read = await full.evaluate(async () => {
@@ -92,13 +92,15 @@ test('a full quota leaves the objects of a storage as they were', async () => {
     const refused = await refusal(() => storage.create('second', noise(8 << 20)));
     const keys = await storage.list('');
     const first = await storage.read('first');
-    return { refused, keys, sound: first.length === 1 << 20 && first.every((byte) => byte === 1) };
+    await storage.delete(['first']);
+    const sound = first.length === 1 << 20 && first.every((byte) => byte === 1);
+    return { refused, keys, sound, left: await storage.list('') };
   });
   assert.equal(after.refused.code, 'QUOTA_EXCEEDED');
-  assert.deepEqual([after.keys, after.sound], [['first'], true]);
+  assert.deepEqual([after.keys, after.sound, after.left], [['first'], true, []]);
 });
 
-test('a quota error says so when usage cannot be asked for, and when only the abort tells', async () => {
+test('a quota error is one when only the abort tells, and when usage cannot be had', async () => {
   const refused = await page.evaluate(async () => {
     const storage = sealvec.indexedDBStorage('asked');
     await storage.list('');
