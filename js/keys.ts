@@ -17,7 +17,7 @@
 import { ByteReader, ByteWriter, hex, randomBytes, sameBytes } from './bytes.js';
 import type { Core } from './core.js';
 import {
-  COMMITMENT, deriveCommitted, deriveKey, equal, open, publicKey, SALT, seal, Secret, sign,
+  COMMITMENT, deriveCommitted, deriveKey, equal, hash, open, publicKey, SALT, seal, Secret, sign,
   SIGNATURE, verify,
 } from './crypto.js';
 import { SealvecError } from './errors.js';
@@ -110,9 +110,19 @@ export class Keyring {
   }
 }
 
-function tableHeader(indexId: Uint8Array, number: number, slots: number): Uint8Array {
+/** Which index a slot table belongs to. */
+export interface IndexIdentity {
+  readonly indexId: Uint8Array;
+  readonly indexName: string;
+}
+
+/** Binds the name too: a header file put in the place of another's leads nowhere. */
+function tableHeader(
+  core: Core, { indexId, indexName }: IndexIdentity, number: number, slots: number,
+): Uint8Array {
+  const name = hash(core, new TextEncoder().encode(indexName)).subarray(0, 24);
   return new ByteWriter().bytes(MAGIC).u16(FORMAT_VERSION).u16(SUITE).u32(0).bytes(indexId)
-    .u32(number).u32(slots).bytes(new Uint8Array(24)).done();
+    .u32(number).u32(slots).bytes(name).done();
 }
 
 function slotContext(indexId: Uint8Array, number: number, salt: Uint8Array): Uint8Array {
@@ -120,16 +130,16 @@ function slotContext(indexId: Uint8Array, number: number, salt: Uint8Array): Uin
 }
 
 /** The first slot table of a new index: fresh data key, admin key and writer key, one root slot. */
-export function createSlots(core: Core, indexId: Uint8Array, indexKey: Uint8Array): Uint8Array {
+export function createSlots(core: Core, index: IndexIdentity, indexKey: Uint8Array): Uint8Array {
   const admin = randomBytes(32);
   const bundle = new ByteWriter().bytes(admin).bytes(randomBytes(32)).u32(1).u32(1)
     .bytes(randomBytes(32)).done();
   const root = new Secret(core, indexKey);
   const adminSeed = new Secret(core, admin);
   try {
-    const header = tableHeader(indexId, 1, 1);
+    const header = tableHeader(core, index, 1, 1);
     const salt = randomBytes(SALT);
-    const about = slotContext(indexId, 1, salt);
+    const about = slotContext(index.indexId, 1, salt);
     const { secret, commitment } = deriveCommitted(root, 'root slot', about);
     const sealed = seal(secret, header, bundle);
     secret.wipe();
@@ -184,7 +194,7 @@ function readBundle(core: Core, number: number, plain: Uint8Array): Keyring {
  * WRONG_KEY when the commitment does not match or no such slot exists, CORRUPTED for damage.
  */
 export function openSlots(
-  core: Core, indexId: Uint8Array, number: number, table: Uint8Array, indexKey: Uint8Array,
+  core: Core, index: IndexIdentity, number: number, table: Uint8Array, indexKey: Uint8Array,
   userId?: Uint8Array,
 ): Keyring {
   const what = `key slots ${number}`;
@@ -195,8 +205,8 @@ export function openSlots(
   const reader = new ByteReader(body, what);
   const header = reader.bytes(HEADER);
   const slots = new DataView(header.buffer).getUint32(36, true);
-  if (!sameBytes(header, tableHeader(indexId, number, slots)) || slots > MAX_SLOTS) {
-    throw new SealvecError('CORRUPTED', `${what} have a header of another index or format`);
+  if (!sameBytes(header, tableHeader(core, index, number, slots)) || slots > MAX_SLOTS) {
+    throw new SealvecError('CORRUPTED', `${what} are those of another index or name`);
   }
   const all = Array.from({ length: slots }, () => readSlot(reader));
   reader.end();
@@ -205,7 +215,8 @@ export function openSlots(
     : all.find((s) => s.kind === ROOT);
   if (!slot && !userId) throw new SealvecError('CORRUPTED', `${what} have no root slot`);
   if (!slot) throw new SealvecError('WRONG_KEY', 'no user of this index has that userId');
-  const keyring = openRoot(core, header, slotContext(indexId, number, slot.salt), slot, indexKey);
+  const about = slotContext(index.indexId, number, slot.salt);
+  const keyring = openRoot(core, header, about, slot, indexKey);
   try {
     verify(core, keyring.adminPublic, body, table.subarray(body.length), what);
   } catch (error) {

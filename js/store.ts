@@ -83,8 +83,8 @@ export class IndexStore implements ObjectContext {
     core: Core, storage: Storage, indexName: string, indexKey: Uint8Array, config: IndexConfig,
   ): Promise<void> {
     const indexId = randomBytes(16);
-    const slots = createSlots(core, indexId, indexKey);
-    const keyring = openSlots(core, indexId, 1, slots, indexKey);
+    const slots = createSlots(core, { indexId, indexName }, indexKey);
+    const keyring = openSlots(core, { indexId, indexName }, 1, slots, indexKey);
     const manifest: Manifest = {
       generation: 1, previousHash: new Uint8Array(32), slotsHash: manifestHash(keyring, slots),
       config, clustering: undefined, segments: [], condemned: [], writers: [],
@@ -117,7 +117,7 @@ export class IndexStore implements ObjectContext {
       await findNewest(place, options.minGeneration ?? 0);
     const table = await storage.read(slotsKey(indexId, slotsNumber));
     if (!table) throw new SealvecError('CORRUPTED', `key slots ${slotsNumber} are missing`);
-    const keyring = openSlots(core, indexId, slotsNumber, table, indexKey, options.userId);
+    const keyring = openSlots(core, place, slotsNumber, table, indexKey, options.userId);
     try {
       const manifest = openManifest(keyring, indexId, generation, bytes);
       if (!sameBytes(manifest.slotsHash, manifestHash(keyring, table))) {

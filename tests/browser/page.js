@@ -4,12 +4,13 @@ import { storageSuite } from '/dist/storage-suite.js';
 
 const { Client, indexedDBStorage } = sealvec;
 
-/** A database that a test left open in this page would keep it from being deleted. */
+/** Deletes a database; its connections have some time to give way. */
 const deleteDatabase = (name) => new Promise((resolve, reject) => {
   const request = indexedDB.deleteDatabase(name);
+  const tooLate = () => reject(new Error(`database ${name} is still open`));
   request.onsuccess = () => resolve();
   request.onerror = () => reject(request.error);
-  request.onblocked = () => reject(new Error(`database ${name} is still open`));
+  request.onblocked = () => setTimeout(tooLate, 5_000);
 });
 
 /** What a request comes to. */

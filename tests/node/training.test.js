@@ -8,8 +8,9 @@ import { answers, clustered, filled, isObject, names, rowOf, watched, write } fr
 
 const DIMENSION = 16;
 const COUNT = 4000;
-const rows = clustered(COUNT, DIMENSION, 1);
-const queries = clustered(20, DIMENSION, 2);
+const all = clustered(COUNT + 20, DIMENSION, 1);
+const rows = all.subarray(0, COUNT * DIMENSION);
+const queries = all.subarray(COUNT * DIMENSION);
 const items = names(0, COUNT).map((id) => ({ id, vector: [...rowOf(rows, DIMENSION, id)] }));
 
 describe('the least number of vectors', () => {
