@@ -5,6 +5,7 @@
 #   make test           test-c test-js test-package
 #   make test-browser   in Chromium; CHROMIUM=path, full=1 for the long versions
 #   make fuzz           each fuzzer for seconds=60
+#   make kill tamper growth recall   what `make test` samples, in full
 #   make bench demo size format clean
 #
 # config=release (default for wasm) | debug | sanitize (default for test-c)
@@ -42,7 +43,7 @@ ifneq ($(filter-out clean format,$(or $(MAKECMDGOALS),all)),)
 endif
 
 .PHONY: all wasm js test test-c test-js test-package test-browser fuzz bench \
-  demo size format clean FORCE
+  kill tamper growth recall demo size format clean FORCE
 FORCE:
 
 all: wasm js
@@ -272,6 +273,19 @@ test-browser: wasm js $(CHROMIUM)
 
 bench: wasm js
 	node tests/bench/bench.js
+
+# Longer runs of checks that `make test` runs in short; SECURITY.md has their last figures.
+kill: wasm js
+	KILLS=500 node --test tests/node/kill.test.js
+
+tamper: wasm js
+	TAMPER=all node --test tests/node/tamper.test.js
+
+growth: wasm js
+	GROWTH=10000 node --test tests/node/growth.test.js
+
+recall: wasm js
+	node tests/bench/recall.js
 
 demo: wasm js
 	node examples/demo.js

@@ -43,7 +43,8 @@ export function environment(name: string): string | undefined {
 
 /** A training worker. */
 export function startWorker(): Endpoint {
-  const worker = new Worker(new URL('./training-worker.js', import.meta.url));
+  // Options of this process, such as --input-type or a loader, are not meant for the worker.
+  const worker = new Worker(new URL('./training-worker.js', import.meta.url), { execArgv: [] });
   worker.unref();
   return {
     post: (message, transfer) => worker.postMessage(message, transfer as never),

@@ -156,7 +156,7 @@ test('any sequence of calls leaves what the same calls leave in a Map', async (t
   const property = fc.asyncProperty(cases, async ({ made, list }) => {
     const pair = new Pair(made);
     await pair.open();
-    globalThis.N=(globalThis.N??0)+1; for (const [i,operation] of list.entries()) { globalThis.CUR=[N,made,i,list]; await pair.run(operation);}
+    globalThis.N=(globalThis.N??0)+1; for (const [i,operation] of list.entries()) { (await import('node:fs')).writeFileSync('/tmp/cur.json', JSON.stringify([N,made,i,list])); await pair.run(operation);}
     await pair.compare();
     await pair.reopen();
     await pair.compare();
