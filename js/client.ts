@@ -2,10 +2,11 @@
 import { Core } from './core.js';
 import { EncryptedIndex } from './encrypted-index.js';
 import { SealvecError } from './errors.js';
+import { listIndexNames } from './header.js';
 import { type IndexConfig, MAX_DIMENSION } from './manifest.js';
 import { OpenIndex } from './open-index.js';
 import { ClientSettings, readStorage } from './settings.js';
-import { IndexStore, listIndexNames } from './store.js';
+import { IndexStore } from './store.js';
 import { readIndexName } from './text.js';
 import { copyIndex, type Transferred } from './transfer.js';
 import {

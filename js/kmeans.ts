@@ -6,7 +6,8 @@
  * n sqrt(k) instead of n k per pass. Lloyd's passes over all rows and lists follow; from such a
  * start they need 5 instead of 11 to reach the same error (within 0.2 % of 25 passes from random
  * rows, on image descriptors, digits and word vectors at 64 rows a list), and the lists come out
- * more even (largest over mean 2.8 to 3.6 instead of 3.5 to 6.2 at 512 lists). Seats are shared out by group size as in Webster's (Sainte-Lague's) method.
+ * more even (largest over mean 2.8 to 3.6 instead of 3.5 to 6.2 at 512 lists). Seats are shared out
+ * by group size as in Webster's (Sainte-Lague's) method.
  */
 import type { Arena, Core } from './core.js';
 
@@ -50,7 +51,8 @@ type Tick = (passes: number) => Promise<void>;
 
 /** Lloyd's passes from the centroids given (warm) or from rows drawn by the seed. */
 async function lloyd(
-  core: Core, rows: KmeansRows, options: KmeansOptions, centroids: number, warm: boolean, tick: Tick,
+  core: Core, rows: KmeansRows, options: KmeansOptions, centroids: number, warm: boolean,
+  tick: Tick,
 ): Promise<KmeansResult> {
   const { n, dim } = rows;
   const arena = core.arena();
@@ -72,7 +74,9 @@ async function lloyd(
     const more = (): boolean => core.check(
       core.exports.sv_kmeans_step(state, rows.pointer, step, centroids, scratch), 'k-means',
     ) === 1;
-    while (more()) await tick(core.word(state + KMEANS.iteration) + core.word(state + KMEANS.nextRow) / n);
+    while (more()) {
+      await tick(core.word(state + KMEANS.iteration) + core.word(state + KMEANS.nextRow) / n);
+    }
     return {
       iterations: core.word(state + KMEANS.iteration), stop: core.word(state + KMEANS.stop),
       objective: core.double(state + KMEANS.objective),
@@ -99,7 +103,9 @@ export function shareSeats(sizes: readonly number[], seats: number): number[] {
 }
 
 /** Copies rows into the order of their groups; where each group begins. */
-function groupRows(core: Core, s: Arena, rows: KmeansRows, groups: number, nGroups: number, out: number): Uint32Array {
+function groupRows(
+  core: Core, s: Arena, rows: KmeansRows, groups: number, nGroups: number, out: number,
+): Uint32Array {
   const { n, dim } = rows;
   const packed = s.take(core.exports.sv_pack_size(nGroups, dim) * 4);
   const halfNorms = s.take(Math.ceil(nGroups / 8) * 32);
@@ -116,22 +122,27 @@ function groupRows(core: Core, s: Arena, rows: KmeansRows, groups: number, nGrou
 }
 
 /** Writes k centroids found in two levels. */
-async function twoLevels(core: Core, rows: KmeansRows, options: KmeansOptions, centroids: number, tick: Tick): Promise<void> {
+async function twoLevels(
+  core: Core, rows: KmeansRows, options: KmeansOptions, centroids: number, tick: Tick,
+): Promise<void> {
   const { n, dim } = rows;
   const nGroups = Math.round(Math.sqrt(options.k));
   const arena = core.arena();
   try {
     const groups = arena.take(nGroups * dim * 4);
-    const level = { ...options, tolerance: 0, stall: LEVEL_STALL, maxIters: Math.min(options.maxIters, LEVEL_ITERS) };
+    const maxIters = Math.min(options.maxIters, LEVEL_ITERS);
+    const level = { ...options, tolerance: 0, stall: LEVEL_STALL, maxIters };
     await lloyd(core, rows, { ...level, k: nGroups }, groups, false, tick);
     const ordered = arena.take(n * dim * 4);
     const starts = core.withScratch((s) => groupRows(core, s, rows, groups, nGroups, ordered));
-    const sizes = Array.from({ length: nGroups }, (_, g) => (starts[g + 1] ?? 0) - (starts[g] ?? 0));
+    const sizes = Array.from({ length: nGroups }, (_, g) =>
+      (starts[g + 1] ?? 0) - (starts[g] ?? 0));
     let done = 0;
     for (const [g, k] of shareSeats(sizes, options.k).entries()) {
       if (k === 0) continue;
       const group = { pointer: ordered + (starts[g] ?? 0) * dim * 4, n: sizes[g] ?? 0, dim };
-      await lloyd(core, group, { ...level, k, seed: options.seed + g }, centroids + done * dim * 4, false, tick);
+      const part = { ...level, k, seed: options.seed + g };
+      await lloyd(core, group, part, centroids + done * dim * 4, false, tick);
       done += k;
     }
   } finally {
@@ -140,7 +151,9 @@ async function twoLevels(core: Core, rows: KmeansRows, options: KmeansOptions, c
 }
 
 /** Writes k centroids of the rows to `centroids`. */
-export async function kmeans(core: Core, rows: KmeansRows, options: KmeansOptions, centroids: number, tick: Tick): Promise<KmeansResult> {
+export async function kmeans(
+  core: Core, rows: KmeansRows, options: KmeansOptions, centroids: number, tick: Tick,
+): Promise<KmeansResult> {
   const warm = options.k >= TWO_LEVEL;
   if (warm) await twoLevels(core, rows, options, centroids, async () => tick(0));
   return lloyd(core, rows, options, centroids, warm, tick);

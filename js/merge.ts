@@ -158,7 +158,8 @@ function tier(entry: SegmentEntry): number {
 /** As many segments as one merge may make, one at least. */
 function fitting(segments: readonly SegmentEntry[]): SegmentEntry[] {
   let bytes = 0;
-  return segments.filter(({ object }, i) => (bytes += objectSize(object)) <= MERGE_BYTES || i === 0);
+  return segments.filter(({ object }, i) =>
+    (bytes += objectSize(object)) <= MERGE_BYTES || i === 0);
 }
 
 /** Segments to merge now, or none. */

@@ -1,4 +1,4 @@
-/** What differs between Node and browsers; this is Node. The browser build takes platform-browser. */
+/** What differs between Node and browsers; this is Node. Browsers take platform-browser. */
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -26,7 +26,8 @@ export async function readFrom(place: string | UrlLike): Promise<Uint8Array> {
   const text = typeof place === 'string' ? place : place.href;
   const url = /^[a-z][a-z0-9+.-]+:/i.test(text) ? new URL(text) : undefined;
   if (url && url.protocol !== 'file:') {
-    throw new SealvecError('UNSUPPORTED', `wasm: in Node give a file or the bytes, got ${url.protocol}`);
+    const message = `wasm: in Node give a file or the bytes, got ${url.protocol}`;
+    throw new SealvecError('UNSUPPORTED', message);
   }
   return readFile(url ? fileURLToPath(url) : text);
 }
@@ -51,7 +52,8 @@ export function startWorker(): Endpoint {
     listen: (onMessage, onError) => {
       worker.on('message', onMessage);
       worker.on('error', onError);
-      worker.on('exit', (code) => onError(new Error(`the training worker ended with code ${code}`)));
+      worker.on('exit', (code) =>
+        onError(new Error(`the training worker ended with code ${code}`)));
     },
     close: () => void worker.terminate(),
   };

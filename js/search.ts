@@ -77,9 +77,11 @@ class Scan {
     word('nLists', snapshot.nLists);
     word('nProbes', Math.min(options.nProbes ?? snapshot.nLists, snapshot.nLists));
     word('minProbes', MIN_PROBES);
-    const stop = options.nProbes === undefined ? snapshot.clustering?.stopRatio(options.targetRecall, k) : undefined;
+    const stop = options.nProbes === undefined
+      ? snapshot.clustering?.stopRatio(options.targetRecall, k) : undefined;
     core.setFloat(this.pointer + SCAN.stopRatio, stop ?? Infinity);
-    core.setDouble(this.pointer + SCAN.queryNorm, Math.sqrt(query.reduce((sum, x) => sum + x * x, 0)));
+    const norm = Math.sqrt(query.reduce((sum, x) => sum + x * x, 0));
+    core.setDouble(this.pointer + SCAN.queryNorm, norm);
     this.#rank(query);
   }
 
@@ -95,7 +97,8 @@ class Scan {
       ), 'queryVectors');
       core.check(core.exports.sv_rank_lists(
         routed, clustering.dimension, clustering.packed, clustering.halfNorms, clustering.nLists,
-        this.order, this.orderDistances, s.take(core.exports.sv_rank_scratch_size(clustering.nLists)),
+        this.order, this.orderDistances,
+        s.take(core.exports.sv_rank_scratch_size(clustering.nLists)),
       ), 'queryVectors');
     });
   }
@@ -113,7 +116,9 @@ class Scan {
   *ahead(allowed: Uint8Array | undefined): Iterable<number> {
     const { core, nLists, starts } = this.#snapshot;
     const first = this.word('position');
-    const last = this.word('count') < this.word('k') ? nLists : this.word('nProbes');
+    // A list that was begun is scanned to its end, whatever else is enough by then.
+    const most = this.word('count') < this.word('k') ? nLists : this.word('nProbes');
+    const last = Math.max(first, most);
     let from = this.word('missing');
     for (let position = first; position <= last; position++) {
       if (position > first && this.#stopsAt(position - 1, position - first)) return;
@@ -133,7 +138,8 @@ class Scan {
     if (stopRatio === Infinity) return false;
     if (this.word('count') < this.word('k')) return ahead > LISTS_AHEAD;
     const worst = core.double(this.word('distances'));
-    const radius = core.double(this.pointer + SCAN.scale) * worst + core.double(this.pointer + SCAN.offset);
+    const [scale, offset] = [this.pointer + SCAN.scale, this.pointer + SCAN.offset];
+    const radius = core.double(scale) * worst + core.double(offset);
     const gap = core.float(this.orderDistances + list * 4) - core.float(this.orderDistances);
     return gap * (list + 1) ** 0.75 > stopRatio * radius;
   }
@@ -166,7 +172,9 @@ class Scan {
 }
 
 /** Loads the missing block and what will follow, then scans on; true while more is missing. */
-async function loadAndRun(snapshot: Snapshot, scan: Scan, cache: Cache, allowed: Uint8Array | undefined): Promise<boolean> {
+async function loadAndRun(
+  snapshot: Snapshot, scan: Scan, cache: Cache, allowed: Uint8Array | undefined,
+): Promise<boolean> {
   return cache.hold(async () => {
     const window = cache.limited ? Math.min(WINDOW_BYTES, Math.max(cache.limit, 1)) : WINDOW_BYTES;
     const loads: Promise<void>[] = [];

@@ -40,10 +40,6 @@ import { manifestHash, openManifest, sealManifest } from './sealed-manifest.js';
 import { type Change, follows, nextManifest } from './succession.js';
 import type { Logger, Storage } from '../types/api.js';
 
-export { headerKey, listIndexNames, readIndexId } from './header.js';
-export { MAX_ATTEMPTS } from './newest.js';
-export { removeIndex } from './removal.js';
-
 type Build = (base: Manifest) => Change | undefined | Promise<Change | undefined>;
 
 interface Loaded {

@@ -119,7 +119,9 @@ export interface ResponseLike {
 export interface WorkerLike {
   postMessage(message: unknown, transfer?: readonly unknown[]): void;
   terminate(): unknown;
-  addEventListener(type: string, listener: (event: { data?: unknown; message?: string }) => void): void;
+  addEventListener(
+    type: string, listener: (event: { data?: unknown; message?: string }) => void,
+  ): void;
 }
 
 export interface ClientOptions {
@@ -127,7 +129,7 @@ export interface ClientOptions {
   storage: string | Storage;
   /** The wasm core, when it is not to be found beside the library. */
   wasm?: WasmSource;
-  /** Training workers: true (default), false (train in this thread, in short steps), or a factory. */
+  /** Training workers: true (default), false (train in this thread, in steps), or a factory. */
   worker?: boolean | (() => WorkerLike);
   /** Decrypted bytes kept per index; least recently used first out. Default: no limit. */
   cacheBytes?: number;

@@ -387,5 +387,16 @@ describe('cacheBytes', () => {
       await new Promise((resolve) => { setTimeout(resolve, 5); });
       assert.ok((await index.stats()).cachedBytes <= cacheBytes);
     });
+
+    test(`of ${cacheBytes} ends a list that lies in several segments after enough were found`, async () => {
+      const { index } = await openIndex({}, { cacheBytes, minTrainVectors: 100 });
+      await index.upsert({ items: items.slice(0, 1000) });
+      await index.train({ nLists: 4, seed: 1, workers: 1 });
+      for (let i = 1000; i < 1300; i += 60) await index.upsert({ items: items.slice(i, i + 60) });
+      for (const topK of [5, 300, 600, 1000]) {
+        const { results } = await index.query({ queryVectors: items[0].vector, topK, nProbes: 1 });
+        assert.equal(results.length, topK);
+      }
+    });
   }
 });

@@ -98,6 +98,7 @@ test(`an index killed at ${KILLS} random moments opens every time with every ack
       await client.close();
       model.clear();
       for (const [number, its] of found) model.set(number, its);
+      if (kill % 50 === 49) console.log(`# ${kill + 1} kills, ${acknowledged} writes acknowledged, none lost`);
     }
   } finally {
     fs.rmSync(directory, { recursive: true, force: true });

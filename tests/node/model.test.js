@@ -7,7 +7,7 @@ import { Client, generateKey, memoryStorage } from '../../build/js/index.js';
 import { assertCode, assertNearest, DISTANCES, toHalf } from './support/oracle.js';
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
-const numRuns = Number(process.env.RUNS ?? 120);
+const numRuns = Number(process.env.RUNS ?? 300);
 const MIN_TRAIN = 6;
 
 const id = fc.constantFrom(...'abcdefghijklmnopqrst'.split(''), '', 'é', '__proto__')
