@@ -177,7 +177,6 @@ export class InlineRunner implements Runner {
 
   #wipe(): void {
     this.#keyring?.wipe();
-    this.#tasks?.wipe();
     this.#tasks = undefined;
     this.#core = undefined;
   }

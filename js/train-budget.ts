@@ -30,6 +30,8 @@ const BATCH_BYTES = 24 * MB;
 const INLINE_BATCH_BYTES = 8 * MB;
 const WELL_SIZED = 7 * MB;
 const LEAST_BATCH_BYTES = MB / 8;
+/** No limit higher than this changes what fits into one worker. */
+const MOST_MB = 4096;
 const BATCH_COPIES = 5;
 /** A small index is cut in four all the same, for workers to share. */
 const SHARES = 4;
@@ -39,14 +41,19 @@ const FIXED_BYTES = 7 * MB;
 const WASM_BYTES = 3.5 * 1024 * MB;
 
 /** The sizes of one training run. */
-export interface Budget {
+export interface Budget extends Fitted {
   readonly nLists: number;
-  readonly liveRows: number;
-  readonly sampleRows: number;
-  readonly queries: number;
+}
+
+interface Batches {
   readonly batchRows: number;
   readonly batchBytes: number;
   readonly workers: number;
+}
+
+interface Fitted extends Batches {
+  readonly sampleRows: number;
+  readonly queries: number;
 }
 
 /** How many lists; refuses an index with too few vectors for them. */
@@ -93,43 +100,41 @@ function chooseSample(sizes: Sizes, queries: number, total: number): number {
   return Math.min(wanted, sizes.alive - queries, fitting);
 }
 
-function leastSample({ nLists, alive }: Sizes, queries: number): number {
-  return Math.min(2 * nLists, alive - queries);
-}
-
-/** The least limit, in MB, that a training of these sizes keeps. */
-function leastMemory(sizes: Sizes): number {
-  const queries = chooseQueries(sizes, 0);
-  const { fixed, row } = clusterBytes(sizes);
-  const sampling = fixed + (leastSample(sizes, queries) + queries) * row;
-  const batch = BATCH_COPIES * Math.max(sizes.perRow, LEAST_BATCH_BYTES);
-  return Math.ceil(Math.max(sampling, workerBytes(sizes, queries) + batch) / MB);
-}
-
 /** Batches of equal size, as many whatever the number of workers. */
-function freeBatches(sizes: Sizes, inline: boolean): { bytes: number; rows: number } {
+function freeBatches(sizes: Sizes, inline: boolean): Batches {
   const most = inline ? INLINE_BATCH_BYTES : BATCH_BYTES;
   const total = sizes.rows * sizes.perRow;
   const size = Math.min(Math.max(total / SHARES, WELL_SIZED), most);
-  return { bytes: most, rows: Math.ceil(sizes.rows / Math.ceil(total / size)) };
+  const rows = Math.ceil(sizes.rows / Math.ceil(total / size));
+  return { batchBytes: most, batchRows: rows, workers: Math.ceil(sizes.rows / rows) };
 }
 
 /** As many workers as leave each a batch of some size. */
-function boundedBatches(
-  sizes: Sizes, queries: number, total: number, most: number,
-): { bytes: number; rows: number; workers: number } {
+function boundedBatches(sizes: Sizes, queries: number, total: number, free: Batches): Batches {
   const room = (workers: number): number =>
     (total / workers - workerBytes(sizes, queries)) / BATCH_COPIES;
-  let workers = most;
+  let { workers } = free;
   while (workers > 1 && room(workers) < WELL_SIZED) workers--;
-  const bytes = Math.min(room(workers), BATCH_BYTES);
-  return { bytes, rows: Math.max(1, Math.floor(bytes / sizes.perRow)), workers };
+  const batchBytes = Math.min(room(workers), free.batchBytes);
+  const batchRows = Math.min(Math.floor(batchBytes / sizes.perRow), free.batchRows);
+  return { batchBytes, batchRows: Math.max(1, batchRows), workers };
 }
 
-function refuse({ maxMemory }: TrainPlan, sizes: Sizes): never {
+/** The sizes under a limit of `total` bytes; undefined when it is too low. */
+function fit(sizes: Sizes, total: number, free: Batches): Fitted | undefined {
+  const queries = chooseQueries(sizes, total);
+  const sampleRows = chooseSample(sizes, queries, total);
+  const batches = total === Infinity ? free : boundedBatches(sizes, queries, total, free);
+  const least = Math.min(2 * sizes.nLists, sizes.alive - queries);
+  const tooSmall = batches.batchBytes < Math.max(sizes.perRow, LEAST_BATCH_BYTES);
+  return sampleRows < least || tooSmall ? undefined : { ...batches, queries, sampleRows };
+}
+
+function refuse({ maxMemory }: TrainPlan, sizes: Sizes, free: Batches): never {
   const what = `${sizes.nLists} lists of ${sizes.dimension} components`;
-  const least = leastMemory(sizes);
-  if (maxMemory === 0 || maxMemory >= least) {
+  let least = 1;
+  while (least <= MOST_MB && !fit(sizes, least * MB, free)) least++;
+  if (least > MOST_MB) {
     throw new SealvecError('OUT_OF_MEMORY', `train: ${what} need more memory than wasm can have`);
   }
   const message = `maxMemory: expected at least ${least} MB for ${what}, got ${maxMemory}`;
@@ -145,18 +150,11 @@ export function budget(
   const bytes = segments.reduce((sum, entry) => sum + entry.rows * rowBytes(entry, config), 0);
   const dimension = routeDimension(config.metric, config.dimension);
   const sizes = { nLists, dimension, rows, alive: liveRows(manifest), perRow: bytes / rows };
-  const total = plan.maxMemory === 0 ? Infinity : plan.maxMemory * MB;
-  const queries = chooseQueries(sizes, total);
-  const sampleRows = chooseSample(sizes, queries, total);
-  const asked = plan.batchSize || Infinity;
   const free = freeBatches(sizes, inline);
-  const most = Math.min(plan.workers, Math.ceil(rows / Math.min(free.rows, asked)));
-  const batches = total === Infinity ? { ...free, workers: most }
-    : boundedBatches(sizes, queries, total, most);
-  const least = Math.max(sizes.perRow, LEAST_BATCH_BYTES);
-  if (sampleRows < leastSample(sizes, queries) || batches.bytes < least) refuse(plan, sizes);
-  return {
-    nLists, liveRows: sizes.alive, sampleRows, queries, workers: batches.workers,
-    batchBytes: batches.bytes, batchRows: Math.min(asked, batches.rows),
-  };
+  const asked = plan.batchSize || Infinity;
+  const useful = Math.max(free.workers, Math.ceil(rows / asked));
+  const batches = { ...free, workers: Math.min(plan.workers, useful) };
+  const total = plan.maxMemory === 0 ? Infinity : plan.maxMemory * MB;
+  const fitted = fit(sizes, total, batches) ?? refuse(plan, sizes, batches);
+  return { ...fitted, nLists, batchRows: Math.min(asked, fitted.batchRows) };
 }

@@ -20,7 +20,7 @@ export interface Output {
 
 /** The objects of a commit, of which workers hand over more while some are being written. */
 export class Handover {
-  draft: Draft;
+  readonly draft: Draft;
   #held = 0;
   /** Most bytes that were handed over and not yet written. */
   mostHeld = 0;

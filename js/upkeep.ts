@@ -15,7 +15,7 @@ const UNTRAINED_WARNING = 50_000;
 export class Upkeep {
   readonly #access: Access;
   #warned = false;
-  #training: { stop: (reason: unknown) => void; done: Promise<unknown> } | undefined;
+  #training: Training | undefined;
 
   constructor(access: Access) {
     this.#access = access;
@@ -39,33 +39,27 @@ export class Upkeep {
   }
 
   async train(index: OpenIndex, plan: TrainPlan): Promise<TrainResult> {
+    this.#access.check();
     this.refuseTraining();
-    const { settings } = this.#access;
-    const ending = new AbortController();
-    const queue = <T>(work: () => Promise<T>): Promise<T> =>
-      this.#access.queue(work, ending.signal);
-    const run = new Training(index, settings, plan, queue);
-    const done = run.run();
-    const stop = (reason: unknown): void => {
-      run.stop(reason);
-      ending.abort(reason);
-    };
-    this.#training = { stop, done };
+    const training = new Training(index, this.#access.settings, plan, (work) =>
+      this.#access.queue(work));
+    const running = training.run();
+    this.#training = training;
     // An aborted training may still be cleaning up when it has rejected.
-    void this.#access.track(() => run.settled);
+    void this.#access.track(() => training.settled);
     try {
-      return await done;
+      return await running;
     } finally {
       this.#training = undefined;
       await this.#merge(index);
     }
   }
 
-  /** Ends training, if any is under way, even where it waits for a turn to write. */
+  /** Ends training, if any is under way, and waits until nothing of it runs any more. */
   async stop(reason: string): Promise<void> {
     const training = this.#training;
     training?.stop(new SealvecError('CLOSED', reason));
-    await training?.done.catch(() => undefined);
+    await training?.settled;
   }
 
   /** Keeps the index in shape after a write; to be called within its turn. */
