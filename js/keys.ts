@@ -129,13 +129,22 @@ function slotContext(indexId: Uint8Array, number: number, salt: Uint8Array): Uin
   return new ByteWriter().bytes(indexId).u32(number).bytes(salt).done();
 }
 
+/** What the root slot of a new index holds: fresh seeds, and a fresh data key of epoch 1. */
+function newBundle(): Uint8Array {
+  const seeds = randomBytes(96);
+  const bundle = new Uint8Array(104);
+  bundle.set(seeds.subarray(0, 64));
+  bundle.set([1, 0, 0, 0, 1, 0, 0, 0], 64);
+  bundle.set(seeds.subarray(64), 72);
+  seeds.fill(0);
+  return bundle;
+}
+
 /** The first slot table of a new index: fresh data key, admin key and writer key, one root slot. */
 export function createSlots(core: Core, index: IndexIdentity, indexKey: Uint8Array): Uint8Array {
-  const admin = randomBytes(32);
-  const bundle = new ByteWriter().bytes(admin).bytes(randomBytes(32)).u32(1).u32(1)
-    .bytes(randomBytes(32)).done();
+  const bundle = newBundle();
   const root = new Secret(core, indexKey);
-  const adminSeed = new Secret(core, admin);
+  const adminSeed = new Secret(core, bundle.subarray(0, 32));
   try {
     const header = tableHeader(core, index, 1, 1);
     const salt = randomBytes(SALT);
@@ -147,7 +156,7 @@ export function createSlots(core: Core, index: IndexIdentity, indexKey: Uint8Arr
       .bytes(new Uint8Array(16)).bytes(salt).bytes(commitment).bytes(sealed).done();
     return new ByteWriter().bytes(body).bytes(sign(adminSeed, body)).done();
   } finally {
-    for (const bytes of [admin, bundle]) bytes.fill(0);
+    bundle.fill(0);
     root.wipe();
     adminSeed.wipe();
   }
@@ -172,16 +181,26 @@ function readSlot(reader: ByteReader): Slot {
   return { kind, userId, salt, commitment, sealed: reader.bytes(length) };
 }
 
+/** The next 32 bytes as a secret; no copy of them is left behind. */
+function takeSecret(core: Core, reader: ByteReader): Secret {
+  const bytes = reader.bytes(32);
+  try {
+    return new Secret(core, bytes);
+  } finally {
+    bytes.fill(0);
+  }
+}
+
 function readBundle(core: Core, number: number, plain: Uint8Array): Keyring {
   const reader = new ByteReader(plain, 'the root slot');
-  const admin = new Secret(core, reader.bytes(32));
-  const writer = new Secret(core, reader.bytes(32));
+  const admin = takeSecret(core, reader);
+  const writer = takeSecret(core, reader);
   const data = new Map<number, Secret>();
   const epochs = reader.count(36);
   if (epochs < 1 || epochs > MAX_EPOCHS) reader.fail(`holds ${epochs} epochs`);
   for (let i = 0; i < epochs; i++) {
     const epoch = reader.u32();
-    data.set(epoch, new Secret(core, reader.bytes(32)));
+    data.set(epoch, takeSecret(core, reader));
   }
   reader.end();
   const publics = { admin: publicKey(admin), writer: publicKey(writer) };

@@ -177,6 +177,7 @@ export class InlineRunner implements Runner {
 
   #wipe(): void {
     this.#keyring?.wipe();
+    this.#tasks?.wipe();
     this.#tasks = undefined;
     this.#core = undefined;
   }

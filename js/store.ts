@@ -176,12 +176,13 @@ export class IndexStore implements ObjectContext {
    */
   async commit(draft: Draft, build: Build): Promise<Manifest> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const base = this.#newest;
+      // Taken together: what readers of this store learn meanwhile must not change the number.
+      const [base, top] = [this.#newest, this.#top];
       await draft.again();
       const change = await this.#build(base.manifest, draft, build);
       if (change === 'stale') continue;
       if (!change) return base.manifest;
-      const generation = Math.max(this.#top, base.manifest.generation) + 1;
+      const generation = Math.max(top, base.manifest.generation) + 1;
       const writer = { id: this.#writer, turn: ++this.#turn, generation };
       const manifest = nextManifest(base.manifest, base.hash, change, this.#removed, writer);
       const bytes = sealManifest(this.keyring, this.indexId, manifest);

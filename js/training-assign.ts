@@ -20,12 +20,18 @@ export interface Output {
 
 /** The objects of a commit, of which workers hand over more while some are being written. */
 export class Handover {
-  readonly draft: Draft;
+  draft: Draft;
   #held = 0;
   /** Most bytes that were handed over and not yet written. */
   mostHeld = 0;
 
   constructor(draft: Draft) {
+    this.draft = draft;
+  }
+
+  /** Begins again: what was written so far goes. */
+  async renew(draft: Draft): Promise<void> {
+    await this.draft.discard();
     this.draft = draft;
   }
 
@@ -47,21 +53,25 @@ export interface Workshop {
   readonly handover: Handover;
 }
 
-/** Rewrites one batch; what another process removed is left out of it. */
+/** Rewrites one batch; what other commits removed meanwhile is left out of it. */
 async function rewriteBatch(
   { store }: Workshop, runner: Runner, batch: readonly Span[], measure: boolean,
   onProgress: (fraction: number) => void,
 ): Promise<RewriteResult | undefined> {
   let spans = batch;
-  for (;;) {
+  let { generation } = store.manifest;
+  for (let attempt = 0; ; attempt++) {
     try {
       return await runner.run({ name: 'rewrite', spans, measure }, onProgress);
     } catch (error) {
       if (!isGone(error)) throw error;
-      const left = stillNamed(spans, (await store.refresh()).segments);
-      if (left.length === spans.length) throw missing(error);
+      const newest = await store.refresh();
+      const left = stillNamed(spans, newest.segments);
+      const same = left.length === spans.length && newest.generation === generation;
+      if (attempt > 0 && same) throw missing(error);
       if (left.length === 0) return undefined;
       spans = left;
+      ({ generation } = newest);
     }
   }
 }

@@ -17,12 +17,14 @@ export class RecallQueries {
   readonly #distances: number;
   readonly #lists: number;
   readonly #scores: number;
+  readonly #arena: Arena;
 
   /** Routed queries and their row numbers, ascending. */
   constructor(core: Core, dimension: number, routed: Float32Array, numbers: Uint32Array) {
     const count = numbers.length;
     const lanes = Math.ceil(count / LANES) * LANES;
     const arena = core.arena();
+    this.#arena = arena;
     this.#core = core;
     this.#dimension = dimension;
     this.count = count;
@@ -63,5 +65,9 @@ export class RecallQueries {
       distances: this.#core.floats(this.#distances, this.count * NEIGHBORS),
       lists: this.#core.words(this.#lists, this.count * NEIGHBORS),
     };
+  }
+
+  free(): void {
+    this.#arena.free();
   }
 }

@@ -118,10 +118,13 @@ export async function goneFrom(
   return rows;
 }
 
-/** The sources that a commit still names. */
+/** The sources that a commit still names, with the dead rows it knows of. */
 export function stillNamed<T extends Source>(
   sources: readonly T[], newest: readonly SegmentEntry[],
 ): T[] {
-  const names = new Set(newest.map((entry) => hex(entry.object.id)));
-  return sources.filter(({ entry }) => names.has(hex(entry.object.id)));
+  const entries = new Map(newest.map((entry) => [hex(entry.object.id), entry]));
+  return sources.flatMap((source) => {
+    const entry = entries.get(hex(source.entry.object.id));
+    return entry ? [{ ...source, entry }] : [];
+  });
 }

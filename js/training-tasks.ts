@@ -98,10 +98,20 @@ export class TrainingTasks {
 
   #prepare({ centroids, maxNorm, queries, numbers }: PrepareTask): undefined {
     const core = this.#core;
+    this.wipe();
     this.#prepared = {
       clustering: new Clustering(core, this.#config, centroids, maxNorm, EMPTY_CURVE),
       centroids, queries: new RecallQueries(core, this.#dimension, queries, numbers),
     };
+  }
+
+  /** Wipes and frees what is kept between tasks. */
+  wipe(): void {
+    this.#sample?.arena.free();
+    this.#sample = undefined;
+    this.#prepared?.clustering.free();
+    this.#prepared?.queries.free();
+    this.#prepared = undefined;
   }
 
   /** The living rows of spans. */

@@ -13,6 +13,7 @@
 import { orAbort } from './abort.js';
 import { breathe } from './breathe.js';
 import { hex } from './bytes.js';
+import { OrphanedError } from './draft.js';
 import { SealvecError } from './errors.js';
 import type { Manifest } from './manifest.js';
 import { isGone, missing } from './object.js';
@@ -105,9 +106,7 @@ export class Training {
       await this.#queue(async () => undefined);
       const { limits, sample } = await this.#timed('sample', () => this.#begin());
       const clusters = await this.#timed('cluster', () => this.#cluster(limits));
-      const outputs = await this.#timed('assign', () => this.#assign(limits, sample, clusters));
-      const centroids = await this.#timed('calibrate', () => this.#calibrate());
-      const manifest = await this.#timed('commit', () => this.#commit(limits, outputs, centroids));
+      const { outputs, manifest } = await this.#finish(limits, sample, clusters);
       this.#report('commit', 1);
       return {
         ...this.#used(limits), ...summary(outputs, limits.nLists), iterations: clusters.iterations,
@@ -164,7 +163,7 @@ export class Training {
 
   /** Draws a sample of the newest commit; another process may remove that while it is read. */
   async #begin(): Promise<{ limits: Budget; sample: SampleResult }> {
-    const { team } = this.#workshop;
+    const { team, store } = this.#workshop;
     const { maxMemory, seed } = this.#plan;
     for (let start = 1; ; start++) {
       const base = await this.#look();
@@ -180,8 +179,7 @@ export class Training {
         return { limits, sample };
       } catch (error) {
         if (!isGone(error) || start === MAX_STARTS) throw error;
-        const { generation } = await this.#workshop.store.refresh();
-        if (generation === base.generation) throw missing(error);
+        if ((await store.refresh()).generation === base.generation) throw missing(error);
       }
     }
   }
@@ -209,6 +207,25 @@ export class Training {
     const sources = numberRows(late, this.#sources);
     this.#sources.push(...sources);
     return sources;
+  }
+
+  /** Assigns and commits; once more when another process took what was written for orphans. */
+  async #finish(
+    limits: Budget, sample: SampleResult, clusters: ClusterResult,
+  ): Promise<{ outputs: Output[]; manifest: Manifest }> {
+    const { handover, store } = this.#workshop;
+    for (let start = 1; ; start++) {
+      try {
+        const outputs = await this.#timed('assign', () => this.#assign(limits, sample, clusters));
+        const centroids = await this.#timed('calibrate', () => this.#calibrate());
+        const commit = this.#timed('commit', () => this.#commit(limits, outputs, centroids));
+        return { outputs, manifest: await commit };
+      } catch (error) {
+        if (!(error instanceof OrphanedError) || start === MAX_STARTS) throw error;
+        this.#decided = false;
+        await handover.renew(store.draft());
+      }
+    }
   }
 
   async #assign(
@@ -259,7 +276,7 @@ export class Training {
     try {
       await catchUp(this.#index, this.#workshop, limits, this.#queue);
     } catch (error) {
-      if (this.#stopped) return;
+      if (this.#stopped || error instanceof OrphanedError) return;
       const { message } = error as Error;
       this.#index.logger.warn(`Warning: rows that came during training are in no list: ${message}`);
     }

@@ -1,35 +1,36 @@
-// How calls behave beside each other: order, copies, aborts, progress, closing, handles, memory.
+// How calls behave beside each other: order, copies, closing, several handles.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Client, memoryStorage } from '../../build/js/index.js';
 import {
-  assertCode, assertNearest, dump, ids, openIndex, randomVectors, toItems,
+  assertCode,
+  assertNearest,
+  ids,
+  openIndex,
+  randomVectors,
+  toItems,
+  gated,
 } from './support/oracle.js';
-
-/** A storage of which each create first passes the gate. */
-function gated(gate) {
-  const storage = memoryStorage();
-  return {
-    read: (key, range) => storage.read(key, range),
-    create: async (key, bytes) => {
-      await gate(key);
-      return storage.create(key, bytes);
-    },
-    delete: (keys) => storage.delete(keys),
-    list: (prefix) => storage.list(prefix),
-    close: () => storage.close(),
-  };
-}
 
 describe('calls that overlap on one handle', () => {
   test('write in the order they were called, whatever each still waits for', async () => {
     const embed = async (texts) => {
-      await new Promise((resolve) => { setTimeout(resolve, 20); });
+      await new Promise((resolve) => {
+        setTimeout(resolve, 20);
+      });
       return texts.map(() => [7, 7]);
     };
     const { index, indexKey } = await openIndex({ embed });
     const calls = [
-      index.upsert({ ids: ['a', 'b', 'c', 'd'], vectors: [[0, 0], [0, 1], [0, 2], [0, 3]] }),
+      index.upsert({
+        ids: ['a', 'b', 'c', 'd'],
+        vectors: [
+          [0, 0],
+          [0, 1],
+          [0, 2],
+          [0, 3],
+        ],
+      }),
       index.upsert({ items: [{ id: 'a', contents: 'slow to embed' }] }),
       index.upsert({ ids: ['a'], vectors: [[1, 1]], indexKey }),
       index.delete({ ids: ['a', 'b'] }),
@@ -41,11 +42,18 @@ describe('calls that overlap on one handle', () => {
     ];
     const results = await Promise.all(calls);
     const generations = results.map(({ generation }) => generation);
-    assert.deepEqual(generations, [...generations].sort((x, y) => x - y));
-    assert.deepEqual(results.map(({ count }) => count), [4, 1, 1, 2, 1, 1, 1, undefined, 1]);
+    assert.deepEqual(
+      generations,
+      [...generations].sort((x, y) => x - y),
+    );
+    assert.deepEqual(
+      results.map(({ count }) => count),
+      [4, 1, 1, 2, 1, 1, 1, undefined, 1],
+    );
     const items = await index.get({ ids: ['a', 'b', 'c', 'd'], include: ['vector'] });
     assert.deepEqual(items, [
-      { id: 'b', vector: Float32Array.of(2, 2) }, { id: 'c', vector: Float32Array.of(3, 3) },
+      { id: 'b', vector: Float32Array.of(2, 2) },
+      { id: 'c', vector: Float32Array.of(3, 3) },
     ]);
   });
 
@@ -67,7 +75,15 @@ describe('calls that overlap on one handle', () => {
     const writes = [];
     const reads = [];
     for (let i = 0; i < 100; i++) {
-      writes.push(index.upsert({ ids: [`x${i}`, `y${i}`], vectors: [[i, 0], [0, i]] }));
+      writes.push(
+        index.upsert({
+          ids: [`x${i}`, `y${i}`],
+          vectors: [
+            [i, 0],
+            [0, i],
+          ],
+        }),
+      );
       reads.push(index.query({ queryVectors: [50, 0], topK: 1000 }));
     }
     await Promise.all(writes);
@@ -82,7 +98,10 @@ describe('arrays of the caller', () => {
     const keyless = await client.loadIndex({ indexName: 'test' });
     for (const [n, handle] of [index, keyless].entries()) {
       const key = Uint8Array.from(indexKey);
-      const rows = [[1, 2], [3, 4]];
+      const rows = [
+        [1, 2],
+        [3, 4],
+      ];
       const flat = Float32Array.of(5, 6, 7, 8);
       const contents = Uint8Array.of(1, 2, 3);
       const metadata = { list: [1] };
@@ -99,7 +118,11 @@ describe('arrays of the caller', () => {
       Object.assign(item, { id: 'x' });
       await Promise.all(upserts);
       const query = Float32Array.of(9, 9);
-      const rest = { indexKey: Uint8Array.from(indexKey), include: ['metadata'], filters: { list: 1 } };
+      const rest = {
+        indexKey: Uint8Array.from(indexKey),
+        include: ['metadata'],
+        filters: { list: 1 },
+      };
       const answer = handle.query({ queryVectors: query, topK: 1, ...rest });
       query.fill(100);
       rest.indexKey.fill(0);
@@ -109,8 +132,16 @@ describe('arrays of the caller', () => {
       const asked = [`a${n}`, `b${n}`, `c${n}`, `d${n}`, `e${n}`];
       const wanted = handle.get({ ids: asked, include: ['vector', 'contents'], indexKey });
       asked.length = 0;
-      assert.deepEqual((await wanted).map(({ vector }) => [...vector]),
-        [[1, 2], [3, 4], [5, 6], [7, 8], [9, 9]]);
+      assert.deepEqual(
+        (await wanted).map(({ vector }) => [...vector]),
+        [
+          [1, 2],
+          [3, 4],
+          [5, 6],
+          [7, 8],
+          [9, 9],
+        ],
+      );
       assert.deepEqual((await wanted)[4].contents, Uint8Array.of(1, 2, 3));
     }
   });
@@ -123,134 +154,6 @@ describe('arrays of the caller', () => {
     await created;
     await client.loadIndex({ indexName: 'second', indexKey });
   });
-});
-
-describe('an abort signal', () => {
-  const reason = new Error('the reason given');
-  const items = toItems(randomVectors(60, 2, 1));
-  const calls = {
-    upsert: (index, signal) => index.upsert({ items, signal }),
-    query: (index, signal) => index.query({ queryVectors: [0, 0], signal }),
-    train: (index, signal) => index.train({ nLists: 4, signal }),
-    compact: (index, signal) => index.compact({ signal }),
-    export: (index, signal) => index.export({ to: memoryStorage(), signal }),
-    import: (index, signal, client) =>
-      client.import({ from: memoryStorage(), indexName: 'x', signal }),
-  };
-
-  for (const [name, call] of Object.entries(calls)) {
-    test(`that has aborted before ${name} rejects it with its reason and changes nothing`, async () => {
-      const { index, storage, client } = await openIndex({}, { minTrainVectors: 10 });
-      await index.upsert({ items: items.slice(30) });
-      await index.delete({ ids: ['id31'] });
-      const before = await dump(storage);
-      await assert.rejects(call(index, AbortSignal.abort(reason), client), reason);
-      await assert.rejects(call(index, AbortSignal.abort(), client), { name: 'AbortError' });
-      assert.equal(await dump(storage), before);
-      assert.equal(await index.count(), 29);
-    });
-  }
-
-  test('stops an upsert between its segments, and what it wrote is removed', async () => {
-    const control = new AbortController();
-    let objects = 0;
-    const storage = gated(async (key) => {
-      if (key.includes('/object/') && ++objects === 2) control.abort(reason);
-    });
-    const { index } = await openIndex({}, { storage });
-    const before = await dump(storage);
-    const large = toItems(randomVectors(300, 2, 1)).map((item) =>
-      ({ ...item, contents: 'x'.repeat(100_000) }));
-    await assert.rejects(index.upsert({ items: large, signal: control.signal }), reason);
-    assert.ok(objects >= 2);
-    assert.equal(await dump(storage), before);
-  });
-
-  test('rejects a write that waits for its turn at once, and the write never begins', async () => {
-    let open;
-    const gate = new Promise((resolve) => { open = resolve; });
-    let closed = false;
-    const { index } = await openIndex({}, { storage: gated(() => (closed ? gate : undefined)) });
-    closed = true;
-    const control = new AbortController();
-    const first = index.upsert({ ids: ['a'], vectors: [[1]] });
-    const second = index.upsert({ ids: ['b'], vectors: [[2]], signal: control.signal });
-    const third = index.upsert({ ids: ['c'], vectors: [[3]] });
-    control.abort(reason);
-    await assert.rejects(second, reason);
-    open();
-    const generations = [(await first).generation, (await third).generation];
-    assert.deepEqual(generations, [2, 3]);
-    assert.deepEqual((await index.listIds()).ids.sort(), ['a', 'c']);
-  });
-
-  test('stops training while it runs', async () => {
-    for (const worker of [true, false]) {
-      const { index, storage } = await openIndex({}, { minTrainVectors: 100, worker });
-      await index.upsert({ items: toItems(randomVectors(20_000, 8, 1)) });
-      const before = await dump(storage);
-      const control = new AbortController();
-      const onProgress = ({ fraction }) => { if (fraction > 0.2) control.abort(reason); };
-      await assert.rejects(
-        index.train({ nLists: 64, onProgress, signal: control.signal, workers: 1 }), reason,
-      );
-      assert.equal(await index.trainingState(), 'untrained');
-      assert.equal(await dump(storage), before);
-    }
-  });
-
-  test('that aborts after a call has no effect', async () => {
-    const { index } = await openIndex();
-    const control = new AbortController();
-    await index.upsert({ items, signal: control.signal });
-    control.abort(reason);
-    assert.equal(await index.count(), 60);
-  });
-});
-
-describe('onProgress', () => {
-  const items = toItems(randomVectors(300, 2, 1));
-  const run = {
-    upsert: (index, onProgress) => index.upsert({ items: items.slice(0, 100), onProgress }),
-    compact: (index, onProgress) => index.compact({ onProgress }),
-    train: (index, onProgress) => index.train({ nLists: 4, workers: 1, onProgress }),
-    export: (index, onProgress) => index.export({ to: memoryStorage(), onProgress }),
-  };
-
-  for (const [name, call] of Object.entries(run)) {
-    test(`of ${name} names phases and never falls from 0 to 1`, async () => {
-      const { index } = await openIndex({}, { minTrainVectors: 10 });
-      await index.upsert({ items });
-      await index.delete({ ids: ['id1'] });
-      const told = [];
-      await call(index, (progress) => told.push({ ...progress }));
-      assert.ok(told.length > 0);
-      const fractions = told.map(({ fraction }) => fraction);
-      assert.deepEqual(fractions, [...fractions].sort((x, y) => x - y));
-      assert.ok(fractions[0] >= 0 && fractions.at(-1) === 1, `${fractions}`);
-      assert.ok(told.every(({ phase }) => typeof phase === 'string' && phase !== ''));
-    });
-
-    test(`of ${name} that throws ends the call with that error and the index is as it was`, async () => {
-      const { index, storage } = await openIndex({}, { minTrainVectors: 10 });
-      await index.upsert({ items });
-      await index.delete({ ids: ['id1'] });
-      const before = await dump(storage);
-      const error = new Error('thrown by the callback');
-      await assert.rejects(call(index, () => { throw error; }), error);
-      assert.equal(await dump(storage), before);
-      assert.equal(await index.count(), 299);
-    });
-
-    test(`of ${name} that throws when all is done takes nothing back`, async () => {
-      const { index } = await openIndex({}, { minTrainVectors: 10 });
-      await index.upsert({ items });
-      await call(index, ({ fraction }) => { if (fraction === 1) throw new Error('late'); });
-      await index.compact();
-      const found = await index.get({ ids: ids(items) });
-      assert.equal(found.length, 300);
-    });
-  }
 });
 
 describe('close', () => {
@@ -293,15 +196,22 @@ describe('close', () => {
 
   test('waits for the calls under way, and a second close waits as long', async () => {
     let open;
-    const gate = new Promise((resolve) => { open = resolve; });
+    const gate = new Promise((resolve) => {
+      open = resolve;
+    });
     let closed = false;
-    const { index, client } = await openIndex({}, { storage: gated(() => (closed ? gate : undefined)) });
+    const { index, client } = await openIndex(
+      {},
+      { storage: gated(() => (closed ? gate : undefined)) },
+    );
     closed = true;
     const order = [];
     const write = index.upsert({ ids: ['a'], vectors: [[1]] }).then(() => order.push('write'));
     const first = client.close().then(() => order.push('close'));
     const second = client.close().then(() => order.push('close'));
-    await new Promise((resolve) => { setTimeout(resolve, 20); });
+    await new Promise((resolve) => {
+      setTimeout(resolve, 20);
+    });
     assert.deepEqual(order, []);
     open();
     await Promise.all([write, first, second]);
@@ -328,7 +238,7 @@ describe('close', () => {
 });
 
 describe('two handles on one index', () => {
-  test('see each other\'s commits at once', async () => {
+  test("see each other's commits at once", async () => {
     const { index, client, indexKey } = await openIndex();
     const other = await client.loadIndex({ indexName: 'test', indexKey });
     const handles = [index, other];
@@ -354,49 +264,10 @@ describe('two handles on one index', () => {
     const second = new Client({ storage });
     const other = await second.loadIndex({ indexName: 'test', indexKey });
     const writes = Array.from({ length: 60 }, (_, i) =>
-      (i % 2 ? index : other).upsert({ ids: [`id${i}`], vectors: [[i, i]] }));
+      (i % 2 ? index : other).upsert({ ids: [`id${i}`], vectors: [[i, i]] }),
+    );
     const generations = (await Promise.all(writes)).map(({ generation }) => generation);
     assert.equal(new Set(generations).size, 60);
     assert.deepEqual([await index.count(), await other.count()], [60, 60]);
   });
-});
-
-describe('cacheBytes', () => {
-  const items = toItems(randomVectors(3000, 16, 3)).map((item) =>
-    ({ ...item, contents: item.contents.repeat(50) }));
-  for (const cacheBytes of [0, 1, 65_536, 1_000_000]) {
-    test(`of ${cacheBytes} gives the same answers, 30 queries at a time`, async () => {
-      const { index } = await openIndex({ metric: 'cosine' }, { cacheBytes, minTrainVectors: 100 });
-      await index.upsert({ items: items.slice(0, 1500) });
-      await index.upsert({ items: items.slice(1500) });
-      const queries = randomVectors(30, 16, 4);
-      for (const nProbes of [undefined, 20]) {
-        if (nProbes) await index.train({ nLists: 20, seed: 1, workers: 1 });
-        const answers = await Promise.all(queries.map((queryVectors) =>
-          index.query({ queryVectors, topK: 10, nProbes, include: ['distance', 'contents'] })));
-        answers.forEach(({ results }, q) => {
-          assertNearest(results, items, queries[q], 'cosine', 10);
-          for (const { id, contents } of results) {
-            assert.equal(contents, items[Number(id.slice(2))].contents);
-          }
-        });
-        const filtered = await index.query({ queryVectors: queries[0], topK: 9, filters: { odd: true } });
-        const odd = items.filter(({ metadata }) => metadata.odd);
-        if (!nProbes) assertNearest(filtered.results, odd, queries[0], 'cosine', 9);
-      }
-      await new Promise((resolve) => { setTimeout(resolve, 5); });
-      assert.ok((await index.stats()).cachedBytes <= cacheBytes);
-    });
-
-    test(`of ${cacheBytes} ends a list that lies in several segments after enough were found`, async () => {
-      const { index } = await openIndex({}, { cacheBytes, minTrainVectors: 100 });
-      await index.upsert({ items: items.slice(0, 1000) });
-      await index.train({ nLists: 4, seed: 1, workers: 1 });
-      for (let i = 1000; i < 1300; i += 60) await index.upsert({ items: items.slice(i, i + 60) });
-      for (const topK of [5, 300, 600, 1000]) {
-        const { results } = await index.query({ queryVectors: items[0].vector, topK, nProbes: 1 });
-        assert.equal(results.length, topK);
-      }
-    });
-  }
 });

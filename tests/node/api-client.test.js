@@ -1,22 +1,18 @@
-// What a Client is made with: the wasm core, storages, workers, thresholds, a logger.
+// What a Client is made with: storages, workers, thresholds, a logger.
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, describe, test } from 'node:test';
-import { fileURLToPath, pathToFileURL } from 'node:url';
-import vm from 'node:vm';
 import { Client, fileStorage, generateKey, memoryStorage } from '../../build/js/index.js';
 import { assertCode, openIndex, randomVectors, toItems } from './support/oracle.js';
-
-const wasmPath = fileURLToPath(new URL('../../build/js/sealvec.wasm', import.meta.url));
-const bytes = await readFile(wasmPath);
-const arrayBuffer = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length);
 const until = async (condition) => {
   const end = Date.now() + 20_000;
   while (!(await condition())) {
     assert.ok(Date.now() < end, 'it takes too long');
-    await new Promise((resolve) => { setTimeout(resolve, 5); });
+    await new Promise((resolve) => {
+      setTimeout(resolve, 5);
+    });
   }
 };
 
@@ -26,76 +22,6 @@ async function works(options) {
   const { results } = await index.query({ queryVectors: [0, 0] });
   assert.deepEqual(results, [{ id: 'a', distance: 5 }]);
 }
-
-describe('the wasm option', () => {
-  const sources = {
-    'a compiled module': () => WebAssembly.compile(bytes),
-    'a compiled module, awaited': async () => await WebAssembly.compile(bytes),
-    'an ArrayBuffer': () => arrayBuffer,
-    'a Uint8Array': () => new Uint8Array(arrayBuffer),
-    'a Buffer': () => bytes,
-    'a view into a larger buffer': () =>
-      new Uint8Array([0, ...new Uint8Array(arrayBuffer), 0]).subarray(1, bytes.length + 1),
-    'a promise of bytes': () => Promise.resolve(new Uint8Array(arrayBuffer)),
-    'a path': () => wasmPath,
-    'a file URL': () => pathToFileURL(wasmPath),
-    'the text of a file URL': () => pathToFileURL(wasmPath).href,
-    'a Response': () => new Response(bytes),
-    'what is like a Response': () => ({ arrayBuffer: async () => arrayBuffer }),
-    'a promise of a Response': () => Promise.resolve(new Response(bytes)),
-    'bytes of another realm': () => vm.runInNewContext('Uint8Array.from(b)', { b: [...bytes] }),
-  };
-  for (const [name, source] of Object.entries(sources)) {
-    test(`takes ${name}`, () => works({ wasm: source() }));
-  }
-
-  test('copies bytes, which may change before the first call', async () => {
-    const wasm = new Uint8Array(arrayBuffer.slice(0));
-    const client = new Client({ storage: memoryStorage(), wasm });
-    wasm.fill(0);
-    await client.createIndex({ indexName: 'a', indexKey: generateKey() });
-  });
-
-  const html = new TextEncoder().encode('<!doctype html><p>not found</p>');
-  const other = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
-  const refused = {
-    'a page of HTML': [() => html, 'UNSUPPORTED', /wasm.*no WebAssembly.*3c 21/],
-    'a Response that is HTML': [() => new Response(html), 'UNSUPPORTED', /wasm.*no WebAssembly/],
-    'wasm that does not compile': [() => bytes.subarray(0, 5000), 'UNSUPPORTED', /wasm.*compile/],
-    'another module': [() => other, 'UNSUPPORTED', /wasm.*another module/],
-    'another compiled module': [() => WebAssembly.compile(other), 'UNSUPPORTED', /another module/],
-    'a file that is not there': [() => '/no/such/file', 'UNSUPPORTED', /wasm: \/no\/such\/file/],
-    'a file URL that is not there': [() => new URL('file:///no/such'), 'UNSUPPORTED', /wasm/],
-    'a URL that Node cannot read': [() => 'https://localhost/x.wasm', 'UNSUPPORTED', /wasm.*https/],
-    'a Response read before': [async () => {
-      const response = new Response(bytes);
-      await response.arrayBuffer();
-      return response;
-    }, 'UNSUPPORTED', /wasm/],
-    'a promise of nothing': [() => Promise.resolve(null), 'INVALID_ARGUMENT', /wasm.*expected.*got null/],
-    'a promise of a number': [() => Promise.resolve(5), 'INVALID_ARGUMENT', /wasm.*expected.*got 5/],
-  };
-  for (const [name, [source, code, message]] of Object.entries(refused)) {
-    test(`refuses ${name} at the first call that needs it`, async () => {
-      const client = new Client({ storage: memoryStorage(), wasm: source() });
-      assert.deepEqual(await client.listIndexes(), []);
-      const creating = client.createIndex({ indexName: 'a', indexKey: generateKey() });
-      await assertCode(creating, code, message);
-      assert.deepEqual(await client.listIndexes(), []);
-    });
-  }
-
-  test('tries a source again that failed before', async () => {
-    const directory = await mkdtemp(path.join(os.tmpdir(), 'sealvec-wasm-'));
-    const wasm = path.join(directory, 'later.wasm');
-    const client = new Client({ storage: memoryStorage(), wasm });
-    const create = () => client.createIndex({ indexName: 'a', indexKey: generateKey() });
-    await assertCode(create(), 'UNSUPPORTED');
-    await writeFile(wasm, bytes);
-    await create();
-    await rm(directory, { recursive: true });
-  });
-});
 
 describe('the storage option', () => {
   test('takes a directory by name, which is made when something is written', async () => {
@@ -107,14 +33,24 @@ describe('the storage option', () => {
     await rm(directory, { recursive: true });
   });
 
-  test('gives errors of the caller\'s own backend the code STORAGE and keeps them as cause', async () => {
+  test("gives errors of the caller's own backend the code STORAGE and keeps them as cause", async () => {
     const { storage, client, index } = await openIndex();
     await index.upsert({ ids: ['a'], vectors: [[1]] });
     const cause = new TypeError('no network');
     for (const call of ['read', 'create', 'list', 'delete']) {
-      const broken = Object.create(storage, { [call]: { value: () => { throw cause; } } });
-      const bound = Object.fromEntries(['read', 'create', 'list', 'delete', 'close'].map((name) =>
-        [name, (...args) => (name === call ? broken[name]() : storage[name](...args))]));
+      const broken = Object.create(storage, {
+        [call]: {
+          value: () => {
+            throw cause;
+          },
+        },
+      });
+      const bound = Object.fromEntries(
+        ['read', 'create', 'list', 'delete', 'close'].map((name) => [
+          name,
+          (...args) => (name === call ? broken[name]() : storage[name](...args)),
+        ]),
+      );
       const other = new Client({ storage: bound, logger: { warn: () => undefined } });
       const work = (async () => {
         const made = await other.createIndex({ indexName: `new${call}`, indexKey: generateKey() });
@@ -131,12 +67,21 @@ describe('the storage option', () => {
   });
 
   test('refuses answers of a backend that are none', async () => {
-    for (const [call, answer] of [['read', 'text'], ['read', null], ['list', 'x'], ['list', [1]], ['create', 1]]) {
+    for (const [call, answer] of [
+      ['read', 'text'],
+      ['read', null],
+      ['list', 'x'],
+      ['list', [1]],
+      ['create', 1],
+    ]) {
       const storage = memoryStorage();
       const bound = {
-        read: (...args) => storage.read(...args), create: (...args) => storage.create(...args),
-        delete: (...args) => storage.delete(...args), list: (...args) => storage.list(...args),
-        close: () => storage.close(), [call]: async () => answer,
+        read: (...args) => storage.read(...args),
+        create: (...args) => storage.create(...args),
+        delete: (...args) => storage.delete(...args),
+        list: (...args) => storage.list(...args),
+        close: () => storage.close(),
+        [call]: async () => answer,
       };
       await assertCode(works({ storage: bound }), 'STORAGE', new RegExp(`${call}: expected.*got`));
     }
@@ -146,7 +91,8 @@ describe('the storage option', () => {
     const storage = memoryStorage();
     let failing = false;
     const bound = {
-      read: (...args) => storage.read(...args), create: (...args) => storage.create(...args),
+      read: (...args) => storage.read(...args),
+      create: (...args) => storage.create(...args),
       list: async (...args) => {
         if (failing) throw new Error('list failed');
         return storage.list(...args);
@@ -169,7 +115,10 @@ describe('the storage option', () => {
     failing = false;
     bound.create = create;
     const again = await client.loadIndex({ indexName: 'test', indexKey });
-    assert.deepEqual((await again.get({ ids: ['a', 'b'] })).map(({ vector }) => [...vector]), [[1], [2]]);
+    assert.deepEqual(
+      (await again.get({ ids: ['a', 'b'] })).map(({ vector }) => [...vector]),
+      [[1], [2]],
+    );
   });
 });
 
@@ -200,8 +149,8 @@ describe('the worker option', () => {
           ended++;
           return worker.terminate();
         },
-        addEventListener: (type, listener) => worker.on(type, (data) =>
-          listener(type === 'message' ? { data } : data)),
+        addEventListener: (type, listener) =>
+          worker.on(type, (data) => listener(type === 'message' ? { data } : data)),
       };
     };
     assert.deepEqual(await trained(factory), await trained(false));
@@ -209,17 +158,24 @@ describe('the worker option', () => {
   });
 
   test('that fails fails the training alone', async () => {
-    const worker = () => { throw new Error('no workers here'); };
+    const worker = () => {
+      throw new Error('no workers here');
+    };
     const { index } = await openIndex({}, { worker, minTrainVectors: 100 });
     await index.upsert({ items });
     await assert.rejects(index.train({ nLists: 4 }), /no workers here/);
     assert.equal(await index.trainingState(), 'untrained');
-    assert.equal((await index.query({ queryVectors: items[0].vector, topK: 1 })).results[0].id, 'id0');
+    assert.equal(
+      (await index.query({ queryVectors: items[0].vector, topK: 1 })).results[0].id,
+      'id0',
+    );
   });
 });
 
 describe('autoTrain', () => {
-  afterEach(() => { delete process.env.RETRAIN_THRESHOLD; });
+  afterEach(() => {
+    delete process.env.RETRAIN_THRESHOLD;
+  });
   const items = toItems(randomVectors(4000, 4, 1));
   const open = (options, made = {}) =>
     openIndex({ autoTrain: true, ...made }, { minTrainVectors: 100, worker: false, ...options });
@@ -279,13 +235,18 @@ describe('autoTrain', () => {
     for (const bad of ['many', '0', '-5', '1.5', '1e3', '9007199254740992', 'NaN']) {
       process.env.RETRAIN_THRESHOLD = bad;
       const message = /RETRAIN_THRESHOLD: expected an integer from 1.*got/;
-      assert.throws(() => new Client({ storage: memoryStorage() }), { code: 'INVALID_ARGUMENT', message });
+      assert.throws(() => new Client({ storage: memoryStorage() }), {
+        code: 'INVALID_ARGUMENT',
+        message,
+      });
     }
   });
 
   test('that fails says so through the logger and the index works on', async () => {
     const warnings = [];
-    const worker = () => { throw new Error('no workers here'); };
+    const worker = () => {
+      throw new Error('no workers here');
+    };
     const logger = { warn: (message) => warnings.push(message) };
     const { index } = await open({ retrainThreshold: 100, worker, logger });
     await index.upsert({ items: items.slice(0, 200) });
@@ -300,7 +261,10 @@ describe('the logger', () => {
   test('is warned of an untrained index above 50,000 vectors, exactly, and not at 50,000', async () => {
     const warnings = [];
     const logger = { warn: (message) => warnings.push(message) };
-    const { index, client, indexKey } = await openIndex({ dimension: 1 }, { logger, minTrainVectors: 10 });
+    const { index, client, indexKey } = await openIndex(
+      { dimension: 1 },
+      { logger, minTrainVectors: 10 },
+    );
     const names = Array.from({ length: 50_000 }, (_, i) => `${i}`);
     await index.upsert({ ids: names, vectors: Float32Array.from(names, Number) });
     await index.query({ queryVectors: [1] });
@@ -310,7 +274,11 @@ describe('the logger', () => {
     assert.equal(exact, true);
     const text = 'Warning: querying untrained index with more than 50000 indexed vectors.';
     assert.deepEqual(warnings, [text]);
-    const failing = { warn: () => { throw new Error('from the logger'); } };
+    const failing = {
+      warn: () => {
+        throw new Error('from the logger');
+      },
+    };
     const other = new Client({ storage: memoryStorage(), logger: failing });
     await index.export({ to: (warnings.target = memoryStorage()) });
     await other.import({ from: warnings.target, indexName: 'test' });

@@ -1,7 +1,15 @@
-// What goes in comes out: upsert in all its forms, get, delete, listIds, count, stats.
+// What goes in comes out: upsert in all its forms, both precisions.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { assertCode, ids, openIndex, random, randomVectors, toHalf, toItems } from './support/oracle.js';
+import {
+  assertCode,
+  ids,
+  openIndex,
+  random,
+  randomVectors,
+  toHalf,
+  toItems,
+} from './support/oracle.js';
 
 const get = async (index, id) => (await index.get({ ids: [id] }))[0];
 
@@ -24,15 +32,27 @@ describe('upsert', () => {
       const result = await index.upsert({ ids: names, vectors: given });
       assert.deepEqual(result, { count: 3, generation: 2 });
       const items = await index.get({ ids: names });
-      assert.deepEqual(items, names.map((id, i) => ({ id, vector: Float32Array.from(vectors[i]) })));
+      assert.deepEqual(
+        items,
+        names.map((id, i) => ({ id, vector: Float32Array.from(vectors[i]) })),
+      );
     });
   }
 
   test('takes items, and gives back vector, metadata and contents as they were', async () => {
     const { index } = await openIndex();
     const metadata = {
-      n: -1.5, s: 'ä\ud83d\ude00', lone: '\ud800', b: true, nil: null, list: [1, [2, { x: 'y' }]],
-      deep: { a: { b: {} } }, gone: undefined, '': 0, $dollar: 1, 'a.b': 2,
+      n: -1.5,
+      s: 'ä\ud83d\ude00',
+      lone: '\ud800',
+      b: true,
+      nil: null,
+      list: [1, [2, { x: 'y' }]],
+      deep: { a: { b: {} } },
+      gone: undefined,
+      '': 0,
+      $dollar: 1,
+      'a.b': 2,
     };
     const items = [
       { id: 'text', vector: vectors[0], contents: 'grüße\0\n', metadata },
@@ -56,20 +76,36 @@ describe('upsert', () => {
   test('takes metadata and contents beside ids, with holes where there is none', async () => {
     const { index } = await openIndex();
     await index.upsert({
-      ids: names, vectors, metadata: [{ m: 1 }, null, undefined],
+      ids: names,
+      vectors,
+      metadata: [{ m: 1 }, null, undefined],
       contents: [undefined, 'text', null],
     });
     const items = await index.get({ ids: names, include: ['metadata', 'contents'] });
     assert.deepEqual(items, [
-      { id: 'a', metadata: { m: 1 } }, { id: 'b', contents: 'text' }, { id: 'c' },
+      { id: 'a', metadata: { m: 1 } },
+      { id: 'b', contents: 'text' },
+      { id: 'c' },
     ]);
   });
 
   test('takes every id of 1 to 1,024 bytes, whatever characters it has', async () => {
     const { index } = await openIndex();
     const odd = [
-      '__proto__', 'constructor', 'toString', '\0', ' ', '../../etc', 'a'.repeat(1024),
-      'ä'.repeat(512), '\ud83d\ude00'.repeat(256), 'e\u0301', '\u00e9', '\ufeff', '\ufeffx', '0',
+      '__proto__',
+      'constructor',
+      'toString',
+      '\0',
+      ' ',
+      '../../etc',
+      'a'.repeat(1024),
+      'ä'.repeat(512),
+      '\ud83d\ude00'.repeat(256),
+      'e\u0301',
+      '\u00e9',
+      '\ufeff',
+      '\ufeffx',
+      '0',
     ];
     await index.upsert({ ids: odd, vectors: odd.map((_, i) => [i, 1]) });
     assert.deepEqual(ids(await index.get({ ids: odd })), odd);
@@ -82,7 +118,9 @@ describe('upsert', () => {
 
   test('replaces everything of an id that exists', async () => {
     const { index } = await openIndex();
-    await index.upsert({ items: [{ id: 'a', vector: [1, 2], contents: 'old', metadata: { m: 1 } }] });
+    await index.upsert({
+      items: [{ id: 'a', vector: [1, 2], contents: 'old', metadata: { m: 1 } }],
+    });
     await index.upsert({ items: [{ id: 'a', vector: [3, 4] }] });
     assert.deepEqual(await index.get({ ids: ['a'] }), [{ id: 'a', vector: Float32Array.of(3, 4) }]);
     assert.equal(await index.count(), 1);
@@ -126,14 +164,19 @@ describe('upsert', () => {
 
   test('keeps 30,000 rows with documents of one call apart, over several segments', async () => {
     const { index } = await openIndex();
-    const items = toItems(randomVectors(30_000, 2, 5)).map((item) =>
-      ({ ...item, contents: item.contents.repeat(40) }));
+    const items = toItems(randomVectors(30_000, 2, 5)).map((item) => ({
+      ...item,
+      contents: item.contents.repeat(40),
+    }));
     await index.upsert({ items });
     const next = random(9);
     const picks = Array.from({ length: 50 }, () => items[Math.floor(next() * items.length)]);
     const unique = [...new Set(picks)];
     const found = await index.get({ ids: ids(unique) });
-    assert.deepEqual(found, unique.map((item) => ({ ...item, vector: Float32Array.from(item.vector) })));
+    assert.deepEqual(
+      found,
+      unique.map((item) => ({ ...item, vector: Float32Array.from(item.vector) })),
+    );
     assert.equal((await index.listIds()).count, items.length);
   });
 });
@@ -142,121 +185,45 @@ describe('float16', () => {
   test('gives back each component as the nearest half-precision number', async () => {
     const { index } = await openIndex({ precision: 'float16', metric: 'squared_euclidean' });
     const next = random(3);
-    const edges = [65_504, -65_519, 2 ** -24, 2 ** -25, 1.5 * 2 ** -24, 6.1e-5, 1, 1 + 2 ** -11, -0];
-    const vectors = [edges, ...Array.from({ length: 40 }, () =>
-      Array.from(edges, () => (next() - 0.5) * 2 ** Math.round(next() * 30 - 20)))];
+    const edges = [
+      65_504,
+      -65_519,
+      2 ** -24,
+      2 ** -25,
+      1.5 * 2 ** -24,
+      6.1e-5,
+      1,
+      1 + 2 ** -11,
+      -0,
+    ];
+    const vectors = [
+      edges,
+      ...Array.from({ length: 40 }, () =>
+        Array.from(edges, () => (next() - 0.5) * 2 ** Math.round(next() * 30 - 20)),
+      ),
+    ];
     const names = vectors.map((_, i) => `v${i}`);
     await index.upsert({ ids: names, vectors });
     const items = await index.get({ ids: names, include: ['vector'] });
     items.forEach(({ vector }, i) =>
-      assert.deepEqual([...vector], vectors[i].map((x) => toHalf(Math.fround(x)))));
+      assert.deepEqual(
+        [...vector],
+        vectors[i].map((x) => toHalf(Math.fround(x))),
+      ),
+    );
   });
 
   test('refuses what half precision cannot hold, naming the component', async () => {
     const { index } = await openIndex({ precision: 'float16' });
-    const vectors = [[1, 2], [3, -65_520]];
+    const vectors = [
+      [1, 2],
+      [3, -65_520],
+    ];
     await assertCode(
-      index.upsert({ ids: ['a', 'b'], vectors }), 'INVALID_ARGUMENT', /vectors\[1\]\[1\].*65504.*-65520/,
+      index.upsert({ ids: ['a', 'b'], vectors }),
+      'INVALID_ARGUMENT',
+      /vectors\[1\]\[1\].*65504.*-65520/,
     );
     assert.equal(await index.count(), 0);
-  });
-});
-
-describe('get', () => {
-  test('gives items in the order asked and leaves out ids that do not exist', async () => {
-    const { index } = await openIndex();
-    await index.upsert({ items: toItems(randomVectors(20, 2, 1)) });
-    const asked = ['id7', 'none', 'id0', 'id19', 'id', 'id3'];
-    assert.deepEqual(ids(await index.get({ ids: asked })), ['id7', 'id0', 'id19', 'id3']);
-    assert.deepEqual(await index.get({ ids: ['none'] }), []);
-  });
-
-  test('gives what include names, and only ids when it is empty', async () => {
-    const { index } = await openIndex();
-    await index.upsert({ items: toItems([[1, 2]]) });
-    const keys = async (include) => Object.keys((await index.get({ ids: ['id0'], include }))[0]).sort();
-    assert.deepEqual(await keys(undefined), ['contents', 'id', 'metadata', 'vector']);
-    assert.deepEqual(await keys([]), ['id']);
-    assert.deepEqual(await keys(['metadata', 'metadata']), ['id', 'metadata']);
-    assert.deepEqual(await keys(['vector', 'contents']), ['contents', 'id', 'vector']);
-  });
-
-  test('hands out arrays that are the caller\'s own', async () => {
-    const { index } = await openIndex();
-    const bytes = Uint8Array.of(1, 2, 3);
-    await index.upsert({ items: [{ id: 'a', vector: [1, 2], contents: bytes, metadata: { m: [1] } }] });
-    const first = await get(index, 'a');
-    first.vector.fill(9);
-    first.contents.fill(9);
-    first.metadata.m.push(2);
-    assert.deepEqual(await get(index, 'a'), {
-      id: 'a', vector: Float32Array.of(1, 2), contents: bytes, metadata: { m: [1] },
-    });
-    const include = ['metadata', 'vector', 'contents'];
-    const query = async (filters) =>
-      (await index.query({ queryVectors: [1, 2], include, filters })).results[0];
-    (await query({ m: 1 })).metadata.m.push(3);
-    (await query({ m: 1 })).vector.fill(3);
-    assert.deepEqual(await query({ m: 1 }), {
-      id: 'a', vector: Float32Array.of(1, 2), contents: bytes, metadata: { m: [1] },
-    });
-  });
-});
-
-describe('delete, listIds and count', () => {
-  test('count what existed, once', async () => {
-    const { index } = await openIndex();
-    await index.upsert({ items: toItems(randomVectors(30, 2, 1)) });
-    const before = (await index.stats()).generation;
-    assert.deepEqual(await index.delete({ ids: ['none', 'nor this'] }), { count: 0, generation: before });
-    assert.equal((await index.delete({ ids: ['id1', 'none', 'id2'] })).count, 2);
-    assert.equal((await index.delete({ ids: ['id1', 'id2', 'id3'] })).count, 1);
-    assert.equal(await index.count(), 27);
-    const { ids: left, count } = await index.listIds();
-    assert.equal(count, 27);
-    assert.deepEqual(left.sort(), ids(toItems(new Array(30).fill())).filter((id) =>
-      !['id1', 'id2', 'id3'].includes(id)).sort());
-    assert.deepEqual(await index.get({ ids: ['id1', 'id4'], include: [] }), [{ id: 'id4' }]);
-  });
-
-  test('leave an empty index that can be filled again', async () => {
-    const { index } = await openIndex();
-    const items = toItems(randomVectors(600, 2, 1));
-    await index.upsert({ items });
-    await index.delete({ ids: ids(items).slice(0, 599) });
-    await index.delete({ ids: ids(items) });
-    assert.equal(await index.count(), 0);
-    assert.deepEqual(await index.listIds(), { ids: [], count: 0 });
-    assert.deepEqual((await index.query({ queryVectors: [0, 0] })).results, []);
-    await index.upsert({ items: [items[5]] });
-    assert.deepEqual((await index.listIds()).ids, ['id5']);
-  });
-});
-
-describe('stats', () => {
-  test('says what the index is and holds', async () => {
-    const { index } = await openIndex({ metric: 'cosine', precision: 'float16', autoTrain: true });
-    await index.upsert({ items: toItems(randomVectors(10, 8, 1)) });
-    await index.delete({ ids: ['id0', 'id1'] });
-    const { storedBytes, cachedBytes, memoryBytes, ...rest } = await index.stats();
-    assert.deepEqual(rest, {
-      indexName: 'test', dimension: 8, metric: 'cosine', precision: 'float16', autoTrain: true,
-      count: 8, nLists: 0, trainingState: 'untrained', generation: 3, segments: 1, deadRows: 2,
-      recovered: false,
-    });
-    assert.ok(storedBytes > 10 * 16 && storedBytes < 10_000);
-    assert.ok(cachedBytes >= 0 && memoryBytes >= cachedBytes);
-  });
-
-  test('names of all indexes are listed, whatever characters they have', async () => {
-    const { client, indexKey } = await openIndex();
-    const names = ['ä/..%2f', 'Notes', 'notes', 'x'.repeat(80), ' ', '__proto__', '\ud83d\ude00', '.'];
-    for (const indexName of names) await client.createIndex({ indexName, indexKey });
-    assert.deepEqual(await client.listIndexes(), [...names, 'test'].sort());
-    for (const indexName of names) {
-      assert.equal((await client.loadIndex({ indexName, indexKey })).indexName, indexName);
-    }
-    await assertCode(client.createIndex({ indexName: 'notes', indexKey }), 'ALREADY_EXISTS', /notes/);
-    await assertCode(client.loadIndex({ indexName: 'NOTES', indexKey }), 'NOT_FOUND', /NOTES/);
   });
 });

@@ -1,171 +1,198 @@
-// A process may die, and a disk may fail, between any two calls to the storage.
+// A process that dies, or a storage that fails, at any one call of a scripted day in the life of an
+// index: what was acknowledged is there, what was not is there whole or not at all.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Client, SealvecError } from '../../build/js/index.js';
-import { randomVectors } from './support/oracle.js';
-import { failingStorage, mapStorage } from './support/stores.js';
+import { Client, generateKey, memoryStorage } from '../../build/js/index.js';
+import { apply, assertQueries, difference, itemOf, readState, sameState } from './support/model.js';
+import { Failing, Stopping } from './support/stores.js';
 
-const KEY = new Uint8Array(32).fill(5);
-const DIMENSION = 4;
-const VECTORS = randomVectors(400, DIMENSION, 11);
+const DIMENSION = 8;
+const indexKey = generateKey();
 const SILENT = { warn() {} };
+/** Every how many-th call fails; all of them with SEALVEC_FULL. */
+const STEP = process.env.SEALVEC_FULL ? 1 : 5;
 
-const client = (storage) => new Client({ storage, worker: false, minTrainVectors: 16, logger: SILENT });
+const ids = (from, to) => Array.from({ length: to - from }, (_, i) => `id${from + i}`);
+const put = (from, to, version) => ({ put: ids(from, to).map((id) => [id, version]) });
 
-/** Items `from` to `to`, in a version that tells one write of an id from the next. */
-const items = (from, to, version) => Array.from({ length: to - from }, (_, i) => ({
-  id: `id-${from + i}`, vector: VECTORS[from + i], metadata: { version }, contents: `${from + i}/${version}`,
-}));
-const put = (from, to, version) => ({
-  run: (index) => index.upsert({ items: items(from, to, version) }),
-  model: (state) => {
-    for (const item of items(from, to, version)) state.set(item.id, item.contents);
-  },
-});
-const remove = (from, to) => ({
-  run: (index) => index.delete({ ids: items(from, to, 0).map(({ id }) => id) }),
-  model: (state) => {
-    for (const { id } of items(from, to, 0)) state.delete(id);
-  },
-});
-const keep = (run) => ({ run, model: () => {} });
-
-/** Every kind of write, with tombstones in bitmaps, merging, retraining and compaction. */
-const WORK = [
-  put(0, 40, 1), put(30, 60, 2), remove(5, 10), put(60, 64, 3),
-  keep((index) => index.train({ nLists: 4, seed: 1 })),
-  put(0, 20, 4), remove(12, 30), put(64, 380, 5), remove(64, 330),
-  ...Array.from({ length: 9 }, (_, i) => put(390 + i, 391 + i, 6)),
-  keep((index) => index.train({ nLists: 5, seed: 2 })),
-  keep((index) => index.compact()), put(1, 3, 7),
+/** Enough rows for tombstones of their own, small segments to merge, training and removal. */
+const SCRIPT = [
+  { name: 'createIndex' },
+  { name: 'upsert', ...put(0, 330, 1) },
+  { name: 'delete', drop: ids(0, 270) },
+  { name: 'upsert', ...put(260, 280, 2) },
+  { name: 'train' },
+  ...Array.from({ length: 9 }, (_, i) => ({ name: 'upsert', ...put(400 + i, 401 + i, 3) })),
+  { name: 'delete', drop: [...ids(290, 300), 'never there'] },
+  { name: 'train' },
+  { name: 'upsert', ...put(280, 290, 4) },
+  { name: 'compact' },
+  { name: 'deleteIndex' },
+  { name: 'createIndex' },
+  { name: 'upsert', ...put(0, 5, 5) },
 ];
 
-/** What an index holds: id to contents, each row's parts agreeing with each other. */
-async function read(index) {
-  const { ids } = await index.listIds();
-  const state = new Map();
-  if (ids.length === 0) return state;
-  for (const item of await index.get({ ids })) {
-    const [number, version] = item.contents.split('/').map(Number);
-    assert.equal(item.id, `id-${number}`);
-    assert.equal(item.metadata.version, version);
-    assert.deepEqual([...item.vector], VECTORS[number]);
-    state.set(item.id, item.contents);
+/** One process: a client of its own, and the index once it is open. */
+class Process {
+  constructor(storage) {
+    this.client = new Client({ storage, worker: false, minTrainVectors: 30, logger: SILENT });
   }
-  assert.equal(state.size, ids.length, 'every id that is listed can be had');
-  const { results } = await index.query({ queryVectors: VECTORS[0], topK: 500, targetRecall: 1 });
-  assert.deepEqual(new Set(results.map(({ id }) => id)), new Set(ids));
+
+  async open() {
+    this.index ??= await this.client.loadIndex({ indexName: 'crash', indexKey });
+    return this.index;
+  }
+
+  async run(step) {
+    const { client } = this;
+    if (step.name === 'createIndex') {
+      this.index = await client.createIndex({ indexName: 'crash', indexKey, dimension: DIMENSION });
+      return;
+    }
+    const index = await this.open();
+    if (step.name === 'upsert') {
+      const items = step.put.map(([id, version]) => itemOf(id, version, DIMENSION));
+      await index.upsert({ items });
+    }
+    if (step.name === 'delete') await index.delete({ ids: step.drop });
+    if (step.name === 'train') await index.train({ nLists: 4, seed: 1, maxIters: 3 });
+    if (step.name === 'compact') await index.compact();
+    if (step.name === 'deleteIndex') {
+      await index.deleteIndex();
+      this.index = undefined;
+    }
+  }
+}
+
+/** The state after a step; undefined where there is no index. */
+function after(state, step) {
+  if (step.name === 'createIndex') return new Map();
+  if (step.name === 'deleteIndex') return undefined;
+  return apply(state, step);
+}
+
+/** What a new process finds; undefined where there is no index. */
+async function found(storage) {
+  const { client } = new Process(storage);
+  let index;
+  try {
+    index = await client.loadIndex({ indexName: 'crash', indexKey });
+  } catch (error) {
+    assert.equal(error.code, 'NOT_FOUND', error.stack);
+    return undefined;
+  }
+  const state = await readState(index, DIMENSION);
+  await assertQueries(index, state, DIMENSION, 1, 1);
+  await index.close();
   return state;
 }
 
-const same = (x, y) => x.size === y.size && [...x].every(([id, contents]) => y.get(id) === contents);
-
-/** What is there when the storage is opened anew: a state, or undefined for no index. */
-async function reopen(map) {
-  const fresh = client(mapStorage(map));
-  try {
-    return await read(await fresh.loadIndex({ indexName: 'a', indexKey: KEY }));
-  } catch (error) {
-    if (error instanceof SealvecError && error.code === 'NOT_FOUND') return undefined;
-    throw error;
-  } finally {
-    await fresh.close();
-  }
+function same(x, y) {
+  return x === undefined || y === undefined ? x === y : sameState(x, y);
 }
 
-/** Works until a call fails; the states before and after the write that did. */
-async function workUntilDeath(storage) {
-  const at = client(storage);
-  let before;
-  let after = new Map();
-  try {
-    const index = await at.createIndex({ indexName: 'a', indexKey: KEY, dimension: DIMENSION, metric: 'euclidean' });
-    for (const { run, model } of WORK) {
-      before = after;
-      after = new Map(before);
-      model(after);
-      await run(index);
+function describe(got, expected) {
+  if (got === undefined || expected === undefined) return `got ${got}, expected ${expected}`;
+  return difference(got, expected);
+}
+
+/** Runs the script from a step on; what was acknowledged, and the step that failed, if one did. */
+async function runFrom(process, first, state) {
+  for (let at = first; at < SCRIPT.length; at++) {
+    const step = SCRIPT[at];
+    try {
+      await process.run(step);
+    } catch (error) {
+      return { at, state, error };
     }
-    before = after;
-    await index.close();
-  } catch (error) {
-    assert.equal(error.code, 'STORAGE', error.stack);
-  } finally {
-    await at.close().catch(() => undefined);
+    state = after(state, step);
   }
-  return { before, after };
+  return { at: SCRIPT.length, state };
 }
 
-async function countCalls() {
-  const storage = failingStorage(mapStorage(), { at: Infinity });
-  await workUntilDeath(storage);
-  return storage.calls();
+/** The script to its end by other processes; the index is then as if nothing had happened. */
+async function goOn(storage, at, state, expected) {
+  // The step that failed is done again, but for what it had done already.
+  const again = SCRIPT[at]?.name === 'createIndex' && state !== undefined ? at + 1
+    : SCRIPT[at]?.name === 'deleteIndex' && state === undefined ? at + 1 : at;
+  const rest = await runFrom(new Process(storage), again, state);
+  assert.equal(rest.error, undefined, rest.error?.stack);
+  const last = await found(storage);
+  assert.ok(same(last, expected), describe(last, expected));
 }
 
-for (const after of [false, true]) {
-  test(`a process that dies at any storage call, ${after ? 'after' : 'before'} it took effect, leaves the state before or after its last write`, async () => {
-    const calls = await countCalls();
-    assert.ok(calls > 60, `${calls} calls`);
-    for (let at = 0; at < calls; at++) {
-      const map = new Map();
-      const states = await workUntilDeath(failingStorage(mapStorage(map), { at, after }));
-      const found = await reopen(map);
-      const fits = [states.before, states.after].some((state) => (
-        state === undefined || found === undefined ? state === found : same(state, found)));
-      // Creating fails before there is an index; an empty one may or may not exist.
-      const creating = states.before === undefined && (found === undefined || found.size === 0);
-      assert.ok(fits || creating, `call ${at}: ${found?.size} items, expected ${states.before?.size} or ${states.after.size}`);
-    }
-  });
+const END = SCRIPT.reduce(after, undefined);
+
+async function countChanges() {
+  const storage = new Stopping(memoryStorage(), Infinity, 'before');
+  const { error, state } = await runFrom(new Process(storage), 0, undefined);
+  assert.equal(error, undefined, error?.stack);
+  assert.ok(same(state, END));
+  return storage.changes;
 }
 
-test('a storage call that fails once loses nothing that was acknowledged, and the handle goes on', async () => {
-  const calls = await countCalls();
-  for (let at = 3; at < calls; at++) {
-    const map = new Map();
-    const storage = failingStorage(mapStorage(map), { at, after: at % 2 === 1, once: true });
-    const one = client(storage);
-    const index = await one.createIndex({ indexName: 'a', indexKey: KEY, dimension: DIMENSION });
-    let state = new Map();
-    for (const { run, model } of WORK) {
-      const done = new Map(state);
-      model(done);
-      try {
-        await run(index);
-        state = done;
-      } catch (error) {
-        assert.match(error.code, /^(STORAGE|QUOTA_EXCEEDED)$/, error.stack);
-        const now = await read(index);
-        assert.ok(same(now, state) || same(now, done), `call ${at}: neither before nor after`);
-        state = now;
+for (const where of ['before', 'after', 'amid']) {
+  test(`a process that dies ${where} any change leaves the state before or after the call`,
+    async (t) => {
+      const changes = await countChanges();
+      for (let n = 1; n <= changes; n++) {
+        const inner = memoryStorage();
+        const { at, state, error } = await runFrom(
+          new Process(new Stopping(inner, n, where)), 0, undefined,
+        );
+        // Merging behind the last call may be what died.
+        const step = SCRIPT[at];
+        const place = `change ${n} of ${changes}, in ${step?.name}: ${error?.message}`;
+        const now = await found(inner);
+        const allowed = step ? [state, after(state, step)] : [state];
+        assert.ok(allowed.some((one) => same(now, one)),
+          `${place}: ${allowed.map((one) => describe(now, one)).join(' | ')}`);
+        await goOn(inner, at, now, END);
       }
-    }
-    assert.ok(same(await read(index), state), `call ${at}: the handle`);
-    await one.close();
-    assert.ok(same(await reopen(map), state), `call ${at}: reopened`);
-  }
-});
+      t.diagnostic(`${changes} places`);
+    });
+}
 
-test('an index whose removal was cut short is gone, and its name can be used again', async () => {
-  for (let at = 0; ; at++) {
-    const map = new Map();
-    const first = client(mapStorage(map));
-    const made = await first.createIndex({ indexName: 'a', indexKey: KEY, dimension: DIMENSION });
-    await made.upsert({ items: items(0, 30, 1) });
-    await first.close();
-    const storage = failingStorage(mapStorage(map), { at });
-    const dying = client(storage);
-    const index = await dying.loadIndex({ indexName: 'a', indexKey: KEY });
-    const failed = await index.deleteIndex().then(() => false, () => true);
-    await dying.close().catch(() => undefined);
-    const left = await reopen(map);
-    if (left) assert.ok(at === 0 && left.size === 30, `call ${at}`);
-    if (!left) {
-      const again = client(mapStorage(map));
-      const fresh = await again.createIndex({ indexName: 'a', indexKey: KEY, dimension: DIMENSION });
-      assert.equal(await fresh.count(), 0);
-      await again.close();
-    }
-    if (!failed) return assert.ok(at > 2);
-  }
-});
+/** How many calls of any kind the script makes. */
+async function countCalls() {
+  const storage = new Failing(memoryStorage(), Infinity);
+  await runFrom(new Process(storage), 0, undefined);
+  return storage.calls;
+}
+
+for (const [offset, where, code, expected] of [
+  [0, 'before', 'EIO', 'STORAGE'], [1, 'after', 'EIO', 'STORAGE'],
+  [2, 'before', 'ENOSPC', 'QUOTA_EXCEEDED'],
+]) {
+  test(`a storage that fails once with ${code} ${where} any call fails one call of the index at most`,
+    async (t) => {
+      const calls = await countCalls();
+      let rejected = 0;
+      for (let n = 1 + offset; n <= calls; n += STEP) {
+        const inner = memoryStorage();
+        const storage = new Failing(inner, n, where, code);
+        const process = new Process(storage);
+        let { at, state, error } = await runFrom(process, 0, undefined);
+        if (error) {
+          rejected++;
+          assert.ok(storage.failed);
+          const place = `call ${n} of ${calls}, in ${SCRIPT[at].name}`;
+          assert.equal(error.code, expected, `${place}: ${error.stack}`);
+          const now = await found(inner);
+          const allowed = [state, after(state, SCRIPT[at])];
+          assert.ok(allowed.some((one) => same(now, one)),
+            `${place}: ${allowed.map((one) => describe(now, one)).join(' | ')}`);
+          // The same process goes on with the same handle.
+          const skip = ['createIndex', 'deleteIndex'].includes(SCRIPT[at].name) &&
+            same(now, after(state, SCRIPT[at]));
+          if (skip && SCRIPT[at].name === 'deleteIndex') process.index = undefined;
+          ({ at, state, error } = await runFrom(process, skip ? at + 1 : at, now));
+          assert.equal(error, undefined, `${place}, then: ${error?.stack}`);
+        }
+        const last = await found(inner);
+        assert.ok(same(last, END), `call ${n}: ${describe(last, END)}`);
+      }
+      assert.ok(rejected > 0);
+      t.diagnostic(`${calls} calls, ${rejected} rejected`);
+    });
+}

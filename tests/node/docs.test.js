@@ -21,14 +21,18 @@ function examplesOf(file) {
     [...comment[0].matchAll(/@example\n((?:\s*\*(?! @|\/).*\n)*)/g)].map((example) => ({
       line: source.slice(0, comment.index + example.index).split('\n').length,
       code: example[1].replace(/^\s*\* ?/gm, ''),
-    })));
+    })),
+  );
 }
 
 /** The methods of a class that callers see, and whether each has an example. */
 function methodsOf(file) {
   const source = readFileSync(path.join(root, file), 'utf8');
   const found = source.matchAll(/(\/\*\*(?:(?!\*\/)[\s\S])*\*\/)\n {2}async (\w+)\(/g);
-  return [...found].map(([, comment, name]) => ({ name, hasExample: comment.includes('@example') }));
+  return [...found].map(([, comment, name]) => ({
+    name,
+    hasExample: comment.includes('@example'),
+  }));
 }
 
 const AsyncFunction = (async () => undefined).constructor;
@@ -45,8 +49,18 @@ async function scope(directory) {
   const vectors = randomVectors(2, 2, 3);
   const declared = [];
   return {
-    ...library, ...filters, client, indexKey, index, directory, vectors, vector: vectors[0],
-    console: quiet, storageSuite, declared, test: (_, body) => declared.push(body),
+    ...library,
+    ...filters,
+    client,
+    indexKey,
+    index,
+    directory,
+    vectors,
+    vector: vectors[0],
+    console: quiet,
+    storageSuite,
+    declared,
+    test: (_, body) => declared.push(body),
     makeBucket: async () => {
       const bucket = await mkdtemp(path.join(directory, 'bucket-'));
       return { bucket, remove: () => rm(bucket, { recursive: true, force: true }) };

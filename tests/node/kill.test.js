@@ -1,107 +1,98 @@
-// A writer of an index of 20,000 rows is killed (SIGKILL) at random moments; KILLS=500 (make kill).
+// A process that works on an index of 20,000 rows is killed (SIGKILL) at random moments, and the
+// next one goes on from what it left. KILLS=500 is `make kill`; SEED=n repeats what was asked of
+// the processes, but not the moments at which they die.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import fs from 'node:fs';
+import { randomInt } from 'node:crypto';
+import fs from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { createInterface } from 'node:readline';
 import { test } from 'node:test';
-import { Client } from '../../build/js/index.js';
-import { KILL_KEY, makeItem, ROWS } from './support/kill-items.js';
+import { Client, generateKey } from '../../build/js/index.js';
+import { apply, assertQueries, difference, itemOf, readState, sameState } from './support/model.js';
 import { random } from './support/oracle.js';
+import { Worker } from './support/processes.js';
 
 const KILLS = Number(process.env.KILLS ?? 12);
-const SEED = Number(process.env.SEED ?? 20261120);
-const CHILD = new URL('./support/kill-child.js', import.meta.url).pathname;
+const SEED = Number(process.env.SEED ?? randomInt(2 ** 31));
+const DIMENSION = 16;
+const ROWS = 20_000;
+/** Milliseconds, most of them within the calls that take longest. */
+const MOST_DELAY = 1200;
 
-/** Runs the child until it is killed; the writes that were acknowledged, and the one that was not. */
-async function runAndKill(directory, seed, first, delay) {
-  const child = spawn(process.execPath, [CHILD, directory, String(seed), String(first)], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const done = [];
-  let pending;
-  const ended = new Promise((resolve) => { child.on('exit', (code, signal) => resolve(signal ?? code)); });
-  const lines = createInterface({ input: child.stdout });
-  lines.on('line', (line) => {
-    const event = JSON.parse(line);
-    if (event.ready) setTimeout(() => child.kill('SIGKILL'), delay);
-    if (event.begin) pending = event;
-    if (event.acknowledged === undefined) return;
-    done.push(pending);
-    pending = undefined;
-  });
-  assert.equal(await ended, 'SIGKILL', 'the child ended by itself');
-  await new Promise((resolve) => { if (lines.closed) resolve(); else lines.once('close', resolve); });
-  return { done, pending };
+const TASK = {
+  dimension: DIMENSION, sharedOnly: true, sharedIds: ROWS + 2000, mostIds: 400, count: Infinity,
+  ops: { upsert: 9, delete: 4, train: 3, compact: 3 },
+};
+const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+
+/** Runs a process until it is killed: its calls, and those among them that it did not see resolve. */
+async function runAndKill(task, next) {
+  const worker = new Worker({ ...TASK, ...task });
+  // One in five dies while it is opening the index, or before.
+  if (next() < 0.8) await worker.seen((line) => line.ready);
+  await pause(next() * MOST_DELAY);
+  assert.equal(worker.process.exitCode, null, worker.errors);
+  await worker.kill();
+  const { calls } = worker;
+  assert.deepEqual(worker.lines.filter((line) => line.failed ?? line.warning), []);
+  return { calls, open: calls.filter(({ result }) => !result) };
 }
 
-/** Applies a write to the model, a map from number to version. */
-function apply(model, { begin, numbers = [], version }) {
-  for (const number of numbers) {
-    if (begin === 'upsert') model.set(number, version);
-    if (begin === 'delete') model.delete(number);
-  }
+/** The states that may be there: after what was acknowledged, and after more of what was asked. */
+function possible(state, calls, open) {
+  let known = state;
+  for (const call of calls) if (call.result) known = apply(known, call);
+  const states = [known];
+  for (const call of open) if (call.put ?? call.drop) states.push(apply(states.at(-1), call));
+  return states;
 }
 
-/** The versions of all numbers in the store, checked row by row. */
-async function readAll(index) {
-  const found = new Map();
-  const { ids } = await index.listIds();
-  for (const item of await index.get({ ids })) {
-    const [number, version] = item.contents.split('/').map(Number);
-    const expected = makeItem(number, version);
-    assert.equal(item.id, expected.id);
-    assert.equal(item.metadata.version, version);
-    assert.deepEqual([...item.vector], expected.vector);
-    found.set(number, version);
-  }
-  assert.equal(found.size, ids.length);
-  return found;
+/** That nothing is in the directory but what the index is made of. */
+async function assertNoGarbage(directory, { storedBytes }) {
+  const files = await fs.readdir(directory, { recursive: true, withFileTypes: true });
+  const inFolder = (name) => files.filter((file) => file.isFile() &&
+    path.basename(file.parentPath ?? file.path) === name);
+  const sizes = await Promise.all(inFolder('object').map(async (file) =>
+    (await fs.stat(path.join(file.parentPath ?? file.path, file.name))).size));
+  assert.equal(sizes.reduce((sum, size) => sum + size, 0), storedBytes, 'no object is left over');
+  assert.equal(inFolder('manifest').length, 1);
+  assert.equal(inFolder('.tmp').length, 0);
 }
 
-const equal = (x, y) => x.size === y.size && [...x].every(([number, version]) => y.get(number) === version);
-
-async function checkSearch(index, found, number) {
-  const { vector } = makeItem(number, 3);
-  const { results } = await index.query({ queryVectors: vector, topK: 5, targetRecall: 1 });
-  const distance = ([n, version]) => Math.sqrt(makeItem(n, version).vector.reduce((sum, x, i) => sum + (x - vector[i]) ** 2, 0));
-  const best = [...found].map(distance).sort((x, y) => x - y).slice(0, 5);
-  results.forEach((result, i) => assert.ok(Math.abs(result.distance - best[i]) < 1e-9, `rank ${i}`));
-}
-
-test(`an index killed at ${KILLS} random moments opens every time with every acknowledged write in it`, async () => {
-  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'sealvec-kill-'));
+test(`an index killed ${KILLS} times opens every time with every acknowledged write in it`, async (t) => {
+  t.diagnostic(`SEED=${SEED}`);
+  const directory = await fs.mkdtemp(path.join(os.tmpdir(), 'sealvec-kill-'));
+  t.after(() => fs.rm(directory, { recursive: true, force: true }));
   const next = random(SEED);
-  const model = new Map();
-  const tally = { upsert: 0, delete: 0, train: 0, compact: 0, none: 0 };
-  let acknowledged = 0;
-  try {
-    const maker = new Client({ storage: directory });
-    const made = await maker.createIndex({ indexName: 'a', indexKey: KILL_KEY, dimension: 16 });
-    const all = Array.from({ length: ROWS }, (_, number) => number);
-    await made.upsert({ items: all.map((number) => makeItem(number, 0)) });
-    for (const number of all) model.set(number, 0);
-    await maker.close();
-    let version = 1;
-    for (let kill = 0; kill < KILLS; kill++) {
-      const { done, pending } = await runAndKill(directory, SEED + kill, version, next() * 1200);
-      for (const write of done) apply(model, write);
-      acknowledged += done.length;
-      version = (pending?.version ?? done.at(-1)?.version ?? version) + 1;
-      tally[pending?.begin ?? 'none']++;
-      const client = new Client({ storage: directory, logger: { warn() {} } });
-      const index = await client.loadIndex({ indexName: 'a', indexKey: KILL_KEY });
-      const found = await readAll(index);
-      const after = new Map(model);
-      if (pending) apply(after, pending);
-      assert.ok(equal(found, model) || equal(found, after), `kill ${kill} during ${pending?.begin}: ${found.size} rows`);
-      await checkSearch(index, found, Math.floor(next() * ROWS));
-      await client.close();
-      model.clear();
-      for (const [number, its] of found) model.set(number, its);
-      if (kill % 50 === 49) console.log(`# ${kill + 1} kills, ${acknowledged} writes acknowledged, none lost`);
-    }
-  } finally {
-    fs.rmSync(directory, { recursive: true, force: true });
+  const indexKey = generateKey();
+  const logger = { warn: (message) => assert.fail(message) };
+  const maker = new Client({ storage: directory, logger });
+  const made = await maker.createIndex({ indexName: 'test', indexKey, dimension: DIMENSION });
+  const put = Array.from({ length: ROWS }, (_, i) => [`id${i}`, 0]);
+  await made.upsert({ items: put.map(([id]) => itemOf(id, 0, DIMENSION)) });
+  await maker.close();
+  let state = apply(new Map(), { put });
+  const tally = { upsert: 0, delete: 0, train: 0, compact: 0, opening: 0 };
+  let [acknowledged, slowest] = [0, 0];
+  for (let kill = 0; kill < KILLS; kill++) {
+    const task = { directory, key: [...indexKey], name: `k${kill}`, seed: SEED + kill };
+    const { calls, open } = await runAndKill({ ...task, versionFrom: 1 + kill * 10_000 }, next);
+    acknowledged += calls.length - open.length;
+    for (const { op } of open) tally[op]++;
+    if (calls.length === 0) tally.opening++;
+    const states = possible(state, calls, open);
+    const client = new Client({ storage: directory, logger });
+    const started = performance.now();
+    const index = await client.loadIndex({ indexName: 'test', indexKey });
+    slowest = Math.max(slowest, performance.now() - started);
+    const found = await readState(index, DIMENSION);
+    assert.ok(states.some((one) => sameState(one, found)),
+      `kill ${kill} during ${open.map(({ op }) => op)}: ${difference(found, states[0])}`);
+    await assertQueries(index, found, DIMENSION, SEED + kill, 1);
+    state = found;
+    if (kill === KILLS - 1) await assertNoGarbage(directory, await index.compact());
+    await client.close();
   }
-  console.log(`# ${KILLS} kills (seed ${SEED}): ${acknowledged} writes acknowledged, none lost; killed during ${JSON.stringify(tally)}`);
+  t.diagnostic(`${KILLS} kills: ${acknowledged} calls acknowledged, none lost; killed during ` +
+    `${JSON.stringify(tally)}; ${state.size} rows at the end; opened in ${slowest.toFixed()} ms at most`);
 });

@@ -7,8 +7,10 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const text = (file) => readFileSync(path.join(root, file), 'utf8');
-const filesOf = (folder, ending) => readdirSync(path.join(root, folder), { recursive: true })
-  .filter((name) => name.endsWith(ending)).map((name) => path.posix.join(folder, name));
+const filesOf = (folder, ending) =>
+  readdirSync(path.join(root, folder), { recursive: true })
+    .filter((name) => name.endsWith(ending))
+    .map((name) => path.posix.join(folder, name));
 const withoutComments = (source) => source.replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '');
 
 const TS = [...filesOf('js', '.ts'), ...filesOf('types', '.ts')];
@@ -22,8 +24,13 @@ function importsOf(file) {
   const statements = withoutComments(text(file)).matchAll(new RegExp(pattern, 'gm'));
   return [...statements].map(([, type, what = '', from]) => {
     const target = from.startsWith('.')
-      ? path.posix.join(path.posix.dirname(file), from).replace(/\.js$/, '.ts') : from;
-    const list = what.match(/\{([\s\S]*)\}/)?.[1].split(',').map((name) => name.trim()).filter(Boolean);
+      ? path.posix.join(path.posix.dirname(file), from).replace(/\.js$/, '.ts')
+      : from;
+    const list = what
+      .match(/\{([\s\S]*)\}/)?.[1]
+      .split(',')
+      .map((name) => name.trim())
+      .filter(Boolean);
     const onlyTypes = list?.length > 0 && list.every((name) => name.startsWith('type '));
     return { target, runtime: !type && !onlyTypes };
   });
@@ -32,7 +39,10 @@ function importsOf(file) {
 const imports = new Map(TS.map((file) => [file, importsOf(file)]));
 const targets = (file) => imports.get(file).map(({ target }) => target);
 const runtimeTargets = (file) =>
-  imports.get(file).filter(({ runtime }) => runtime).map(({ target }) => target);
+  imports
+    .get(file)
+    .filter(({ runtime }) => runtime)
+    .map(({ target }) => target);
 const importersOf = (target) => TS.filter((file) => targets(file).includes(target));
 
 /** Everything that a file brings with it at run time. */
@@ -46,7 +56,11 @@ function closure(file, seen = new Set()) {
 }
 
 const only = (file, allowed) =>
-  assert.deepEqual(targets(file).filter((target) => !allowed.includes(target)), [], file);
+  assert.deepEqual(
+    targets(file).filter((target) => !allowed.includes(target)),
+    [],
+    file,
+  );
 
 describe('the TypeScript', () => {
   test('is found, with its imports', () => {
@@ -71,7 +85,11 @@ describe('the TypeScript', () => {
       const source = withoutComments(text(file));
       if (file.endsWith('.d.ts')) continue;
       assert.deepEqual(runtimeTargets(file), [], file);
-      assert.doesNotMatch(source, /^(export\s+)?(const|let|var|class|function|enum|abstract)\b/m, file);
+      assert.doesNotMatch(
+        source,
+        /^(export\s+)?(const|let|var|class|function|enum|abstract)\b/m,
+        file,
+      );
     }
     for (const file of ['types/api.ts', 'types/core.ts']) assert.deepEqual(targets(file), [], file);
   });
@@ -89,14 +107,22 @@ describe('the TypeScript', () => {
     only('js/core.ts', ['js/errors.ts', 'types/core.ts', 'types/api.ts']);
     assert.deepEqual(importersOf('types/core.ts'), ['js/core.ts']);
     for (const file of TS.filter((name) => name !== 'js/core.ts' && name !== 'types/core.ts')) {
-      assert.doesNotMatch(withoutComments(text(file)), /\bmemory\.buffer\b|WebAssembly\.Instance|\.instantiate\(.*imports/, file);
+      assert.doesNotMatch(
+        withoutComments(text(file)),
+        /\bmemory\.buffer\b|WebAssembly\.Instance|\.instantiate\(.*imports/,
+        file,
+      );
     }
   });
 
   test('storages know no key, no vector and no wasm: only errors, types and their platform', () => {
     for (const file of TS.filter((name) => name.startsWith('js/storage/'))) {
       for (const target of targets(file)) {
-        assert.match(target, /^(js\/storage\/[\w-]+\.ts|js\/errors\.ts|types\/api\.ts|node:[\w/]+|idb)$/, file);
+        assert.match(
+          target,
+          /^(js\/storage\/[\w-]+\.ts|js\/errors\.ts|types\/api\.ts|node:[\w/]+|idb)$/,
+          file,
+        );
       }
     }
   });
@@ -104,10 +130,30 @@ describe('the TypeScript', () => {
   test('what runs in a training worker brings no storage, no platform and no API with it', () => {
     const inside = [...closure('js/training-worker.ts')];
     assert.ok(inside.includes('js/core.ts') && inside.includes('js/training-tasks.ts'));
-    const outside = ['client', 'encrypted-index', 'access', 'settings', 'platform', 'loader', 'store',
-      'writer', 'merge', 'upkeep', 'training', 'runner', 'query', 'filter', 'open-index', 'items'];
-    for (const name of outside) assert.ok(!inside.includes(`js/${name}.ts`), `${name} in the worker`);
-    assert.deepEqual(inside.filter((file) => file.startsWith('js/storage/')), []);
+    const outside = [
+      'client',
+      'encrypted-index',
+      'access',
+      'settings',
+      'platform',
+      'loader',
+      'store',
+      'writer',
+      'merge',
+      'upkeep',
+      'training',
+      'runner',
+      'query',
+      'filter',
+      'open-index',
+      'items',
+    ];
+    for (const name of outside)
+      assert.ok(!inside.includes(`js/${name}.ts`), `${name} in the worker`);
+    assert.deepEqual(
+      inside.filter((file) => file.startsWith('js/storage/')),
+      [],
+    );
     assert.deepEqual(importersOf('js/training-worker.ts'), [], 'it is started by URL');
   });
 
@@ -120,12 +166,18 @@ describe('the TypeScript', () => {
   });
 
   test('Node is met in the platform and the file storage, libraries in filters and IndexedDB', () => {
-    const users = (pattern) => TS.filter((file) => targets(file).some((target) => pattern.test(target)));
-    for (const file of users(/^node:/)) assert.match(file, /^js\/(platform|storage\/file[\w-]*)\.ts$/);
-    for (const file of users(/^sift/)) assert.match(file, /^js\/filter[\w-]*\.ts$|^types\/sift\.d\.ts$/);
+    const users = (pattern) =>
+      TS.filter((file) => targets(file).some((target) => pattern.test(target)));
+    for (const file of users(/^node:/))
+      assert.match(file, /^js\/(platform|storage\/file[\w-]*)\.ts$/);
+    for (const file of users(/^sift/))
+      assert.match(file, /^js\/filter[\w-]*\.ts$|^types\/sift\.d\.ts$/);
     for (const file of users(/^idb/)) assert.match(file, /^js\/storage\/indexeddb[\w-]*\.ts$/);
     const others = TS.flatMap(targets).filter((target) => !target.endsWith('.ts'));
-    assert.deepEqual(others.filter((target) => !/^(node:|sift(\/|$)|idb$)/.test(target)), []);
+    assert.deepEqual(
+      others.filter((target) => !/^(node:|sift(\/|$)|idb$)/.test(target)),
+      [],
+    );
   });
 
   test('has no any, no enum, and no line or file that is too long', () => {
@@ -133,50 +185,98 @@ describe('the TypeScript', () => {
       const lines = text(file).trimEnd().split('\n');
       const most = file === 'types/api.ts' ? 400 : 300;
       assert.ok(lines.length <= most, `${file} has ${lines.length} lines`);
-      lines.forEach((line, i) => assert.ok(line.length <= 100, `${file}:${i + 1} has ${line.length} columns`));
-      assert.doesNotMatch(withoutComments(text(file)), /(:|<|\bas|,|\|)\s*any\b[^.'`\w]|^\s*(export )?enum\b/m, file);
+      lines.forEach((line, i) =>
+        assert.ok(line.length <= 100, `${file}:${i + 1} has ${line.length} columns`),
+      );
+      assert.doesNotMatch(
+        withoutComments(text(file)),
+        /(:|<|\bas|,|\|)\s*any\b[^.'`\w]|^\s*(export )?enum\b/m,
+        file,
+      );
     }
   });
 });
 
 describe('the C', () => {
-  const includesOf = (file) => [...withoutComments(text(file)).matchAll(/^\s*#\s*include\s+([<"][^>"]+[>"])/gm)]
-    .map(([, name]) => name);
-  const LIBC = ['<math.h>', '<string.h>', '<stdlib.h>', '<stddef.h>', '<stdint.h>', '<float.h>', '<limits.h>'];
+  const includesOf = (file) =>
+    [...withoutComments(text(file)).matchAll(/^\s*#\s*include\s+([<"][^>"]+[>"])/gm)].map(
+      ([, name]) => name,
+    );
+  const LIBC = [
+    '<math.h>',
+    '<string.h>',
+    '<stdlib.h>',
+    '<stddef.h>',
+    '<stdint.h>',
+    '<float.h>',
+    '<limits.h>',
+  ];
 
   test('includes sv.h, internal.h and the C library, and sodium.h in seal.c alone', () => {
     assert.ok(C.length >= 9);
     for (const file of C) {
-      const allowed = ['"sv.h"', '"internal.h"', ...LIBC, ...(file === 'c/seal.c' ? ['<sodium.h>'] : [])];
+      const allowed = [
+        '"sv.h"',
+        '"internal.h"',
+        ...LIBC,
+        ...(file === 'c/seal.c' ? ['<sodium.h>'] : []),
+      ];
       const names = includesOf(file);
       assert.ok(names.includes('"internal.h"') || names.includes('"sv.h"'), file);
-      assert.deepEqual(names.filter((name) => !allowed.includes(name)), [], file);
+      assert.deepEqual(
+        names.filter((name) => !allowed.includes(name)),
+        [],
+        file,
+      );
     }
     assert.ok(includesOf('c/seal.c').includes('<sodium.h>'));
-    assert.deepEqual(includesOf('c/sv.h').filter((name) => !LIBC.includes(name)), []);
+    assert.deepEqual(
+      includesOf('c/sv.h').filter((name) => !LIBC.includes(name)),
+      [],
+    );
     const allowed = ['"sv.h"', '<wasm_simd128.h>', ...LIBC];
-    assert.deepEqual(includesOf('c/internal.h').filter((name) => !allowed.includes(name)), []);
+    assert.deepEqual(
+      includesOf('c/internal.h').filter((name) => !allowed.includes(name)),
+      [],
+    );
     assert.deepEqual(HEADERS.sort(), ['c/internal.h', 'c/sv.h']);
   });
 
   test('calls downwards: lists and k-means use distances, nothing uses seal or segment', () => {
-    const sources = new Map(C.map((file) => [path.basename(file, '.c'), withoutComments(text(file))]));
+    const sources = new Map(
+      C.map((file) => [path.basename(file, '.c'), withoutComments(text(file))]),
+    );
     const definedIn = new Map();
     for (const [name, source] of sources) {
-      for (const [, symbol] of source.matchAll(/^[a-z]\w*(?:\s+\w+)*[\s*]+(sv_\w+)\([^;{]*\)\s*\{/gm)) {
+      for (const [, symbol] of source.matchAll(
+        /^[a-z]\w*(?:\s+\w+)*[\s*]+(sv_\w+)\([^;{]*\)\s*\{/gm,
+      )) {
         definedIn.set(symbol, name);
       }
     }
     assert.ok(definedIn.size > 40);
     const allowed = {
-      error: [], topk: [], quantize: [], distance: [], seal: [], segment: [], assign: ['distance'],
-      kmeans: ['assign', 'distance'], lists: ['assign', 'distance', 'kmeans', 'quantize', 'topk'],
+      error: [],
+      topk: [],
+      quantize: [],
+      distance: [],
+      seal: [],
+      segment: [],
+      assign: ['distance'],
+      kmeans: ['assign', 'distance'],
+      lists: ['assign', 'distance', 'kmeans', 'quantize', 'topk'],
     };
     for (const [name, source] of sources) {
-      const used = [...source.matchAll(/\b(sv_\w+)\s*\(/g)].map(([, symbol]) => definedIn.get(symbol));
+      const used = [...source.matchAll(/\b(sv_\w+)\s*\(/g)].map(([, symbol]) =>
+        definedIn.get(symbol),
+      );
       const others = [...new Set(used)].filter((other) => other !== undefined && other !== name);
       assert.ok(allowed[name], `${name}.c has a place`);
-      assert.deepEqual(others.filter((other) => !allowed[name].includes(other)), [], `${name}.c`);
+      assert.deepEqual(
+        others.filter((other) => !allowed[name].includes(other)),
+        [],
+        `${name}.c`,
+      );
     }
   });
 

@@ -10,39 +10,71 @@ const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
 const numRuns = Number(process.env.RUNS ?? 300);
 const MIN_TRAIN = 6;
 
-const id = fc.constantFrom(...'abcdefghijklmnopqrst'.split(''), '', 'é', '__proto__')
+const id = fc
+  .constantFrom(...'abcdefghijklmnopqrst'.split(''), '', 'é', '__proto__')
   .map((name) => `id ${name}`);
 // Few values, so that many vectors are equal and distances tie.
-const component = fc.oneof(fc.integer({ min: -3, max: 3 }), fc.double({ min: -100, max: 100, noNaN: true }));
-const contents = fc.option(fc.oneof(fc.string({ unit: 'grapheme' }), fc.uint8Array({ maxLength: 9 })), { nil: undefined });
+const component = fc.oneof(
+  fc.integer({ min: -3, max: 3 }),
+  fc.double({ min: -100, max: 100, noNaN: true }),
+);
+const contents = fc.option(
+  fc.oneof(fc.string({ unit: 'grapheme' }), fc.uint8Array({ maxLength: 9 })),
+  { nil: undefined },
+);
 
 const config = fc.record({
-  metric: fc.constantFrom(...Object.keys(DISTANCES)), precision: fc.constantFrom('float32', 'float16'),
-  dimension: fc.integer({ min: 1, max: 5 }), cacheBytes: fc.constantFrom(undefined, 0, 4096),
+  metric: fc.constantFrom(...Object.keys(DISTANCES)),
+  precision: fc.constantFrom('float32', 'float16'),
+  dimension: fc.integer({ min: 1, max: 5 }),
+  cacheBytes: fc.constantFrom(undefined, 0, 4096),
 });
 
 const operations = (dimension) => {
   const vector = fc.array(component, { minLength: dimension, maxLength: dimension });
   const item = fc.record({ id, vector, contents, n: fc.integer({ min: 0, max: 4 }) });
-  const items = (max) => fc.uniqueArray(item, { selector: (x) => x.id, minLength: 1, maxLength: max });
+  const items = (max) =>
+    fc.uniqueArray(item, { selector: (x) => x.id, minLength: 1, maxLength: max });
   const ids = fc.uniqueArray(id, { minLength: 1, maxLength: 8 });
   const awaited = fc.boolean();
-  return fc.array(fc.oneof(
-    { weight: 4, arbitrary: fc.record({ name: fc.constant('upsert'), items: items(4), awaited }) },
-    { weight: 2, arbitrary: fc.record({ name: fc.constant('upsert'), items: items(23), awaited }) },
-    { weight: 3, arbitrary: fc.record({ name: fc.constant('delete'), ids, awaited }) },
-    { weight: 2, arbitrary: fc.record({ name: fc.constant('get'), ids }) },
-    { weight: 3, arbitrary: fc.record({
-      name: fc.constant('query'), vector, topK: fc.integer({ min: 1, max: 30 }),
-      filter: fc.option(fc.integer({ min: 0, max: 4 }), { nil: undefined }),
-    }) },
-    { weight: 1, arbitrary: fc.record({ name: fc.constant('compact'), awaited }) },
-    { weight: 1, arbitrary: fc.record({ name: fc.constant('reopen') }) },
-    { weight: 2, arbitrary: fc.record({ name: fc.constant('train'), nLists: fc.integer({ min: 1, max: 5 }) }) },
-  ), { minLength: 1, maxLength: 25 });
+  return fc.array(
+    fc.oneof(
+      {
+        weight: 4,
+        arbitrary: fc.record({ name: fc.constant('upsert'), items: items(4), awaited }),
+      },
+      {
+        weight: 2,
+        arbitrary: fc.record({ name: fc.constant('upsert'), items: items(23), awaited }),
+      },
+      { weight: 3, arbitrary: fc.record({ name: fc.constant('delete'), ids, awaited }) },
+      { weight: 2, arbitrary: fc.record({ name: fc.constant('get'), ids }) },
+      {
+        weight: 3,
+        arbitrary: fc.record({
+          name: fc.constant('query'),
+          vector,
+          topK: fc.integer({ min: 1, max: 30 }),
+          filter: fc.option(fc.integer({ min: 0, max: 4 }), { nil: undefined }),
+        }),
+      },
+      { weight: 1, arbitrary: fc.record({ name: fc.constant('compact'), awaited }) },
+      { weight: 1, arbitrary: fc.record({ name: fc.constant('reopen') }) },
+      {
+        weight: 2,
+        arbitrary: fc.record({
+          name: fc.constant('train'),
+          nLists: fc.integer({ min: 1, max: 5 }),
+        }),
+      },
+    ),
+    { minLength: 1, maxLength: 25 },
+  );
 };
 
-const cases = config.chain((made) => fc.record({ made: fc.constant(made), list: operations(made.dimension) }));
+const cases = config.chain((made) =>
+  fc.record({ made: fc.constant(made), list: operations(made.dimension) }),
+);
 
 /** The index and the Map beside each other. */
 class Pair {
@@ -57,14 +89,26 @@ class Pair {
   /** What the index stores of a vector; under cosine none may be zero. */
   stored(vector) {
     const rounded = vector.map((x) => this.round(Math.fround(x)));
-    return this.made.metric === 'cosine' && rounded.every((x) => x === 0) ? rounded.fill(1) : rounded;
+    return this.made.metric === 'cosine' && rounded.every((x) => x === 0)
+      ? rounded.fill(1)
+      : rounded;
   }
 
   async open() {
     const { metric, precision, cacheBytes } = this.made;
     this.key = generateKey();
-    this.client = new Client({ storage: memoryStorage(), cacheBytes, worker: false, minTrainVectors: MIN_TRAIN });
-    this.index = await this.client.createIndex({ indexName: 'model', indexKey: this.key, metric, precision });
+    this.client = new Client({
+      storage: memoryStorage(),
+      cacheBytes,
+      worker: false,
+      minTrainVectors: MIN_TRAIN,
+    });
+    this.index = await this.client.createIndex({
+      indexName: 'model',
+      indexKey: this.key,
+      metric,
+      precision,
+    });
   }
 
   async settle() {
@@ -83,8 +127,12 @@ class Pair {
   }
 
   async upsert({ items }) {
-    const given = items.map(({ id: name, vector, contents: text, n }) =>
-      ({ id: name, vector: this.stored(vector), contents: text, metadata: { n } }));
+    const given = items.map(({ id: name, vector, contents: text, n }) => ({
+      id: name,
+      vector: this.stored(vector),
+      contents: text,
+      metadata: { n },
+    }));
     this.write(this.index.upsert({ items: given }), given.length);
     for (const item of given) this.model.set(item.id, item);
   }
@@ -99,11 +147,13 @@ class Pair {
 
   async get({ ids }) {
     await this.settle();
-    const expected = ids.filter((name) => this.model.has(name)).map((name) => {
-      const { vector, contents: text, metadata } = this.model.get(name);
-      const whole = { id: name, vector: Float32Array.from(vector), metadata };
-      return text === undefined ? whole : { ...whole, contents: text };
-    });
+    const expected = ids
+      .filter((name) => this.model.has(name))
+      .map((name) => {
+        const { vector, contents: text, metadata } = this.model.get(name);
+        const whole = { id: name, vector: Float32Array.from(vector), metadata };
+        return text === undefined ? whole : { ...whole, contents: text };
+      });
     assert.deepEqual(await this.index.get({ ids }), expected);
   }
 
@@ -111,14 +161,21 @@ class Pair {
     await this.settle();
     const query = this.stored(vector);
     const filters = filter === undefined ? undefined : { n: filter };
-    const items = [...this.model.values()].filter(({ metadata }) => filter === undefined || metadata.n === filter);
+    const items = [...this.model.values()].filter(
+      ({ metadata }) => filter === undefined || metadata.n === filter,
+    );
     const all = await this.index.query({ queryVectors: query, topK, filters, nProbes: 100 });
     assertNearest(all.results, items, query, this.made.metric, topK);
     assert.equal(all.exact, true);
     const few = await this.index.query({ queryVectors: query, topK, filters, nProbes: 1 });
     assert.equal(few.results.length, Math.min(topK, items.length));
-    assertNearest(few.results, items.filter((item) => few.results.some((r) => r.id === item.id)),
-      query, this.made.metric, topK);
+    assertNearest(
+      few.results,
+      items.filter((item) => few.results.some((r) => r.id === item.id)),
+      query,
+      this.made.metric,
+      topK,
+    );
   }
 
   async reopen() {

@@ -1,5 +1,6 @@
-// Whoever can write to the storage can break an index, but never make it answer wrongly.
-// `TAMPER=all` (make tamper) tries every bit and every length; else a seeded sample of them.
+// Whoever can write to the storage can break an index, but never make it answer wrongly, crash or
+// hang. `TAMPER=all` (make tamper) tries every bit and every length, else a seeded sample of them;
+// SHARD=1/2 takes every second one.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Core } from '../../build/js/core.js';
@@ -7,55 +8,76 @@ import { Client, SealvecError } from '../../build/js/index.js';
 import { loadModule } from '../../build/js/loader.js';
 import { namedObjects } from '../../build/js/manifest.js';
 import { IndexStore } from '../../build/js/store.js';
-import { random } from './support/oracle.js';
+import { assertCode, random } from './support/oracle.js';
 import { mapStorage } from './support/stores.js';
 
 const ALL = process.env.TAMPER === 'all';
+const [SHARD, SHARDS] = (process.env.SHARD ?? '0/1').split('/').map(Number);
 const SEED = Number(process.env.SEED ?? 20261120);
 const KEY = new Uint8Array(32).fill(9);
-const ROWS = 620;
+/** Enough for more dead rows than a manifest holds itself, with fewer than half of all dead. */
+const ROWS = 540;
+const DEAD = 262;
 const SILENT = { warn() {} };
+/** Bytes at the head of every kind of object. */
+const HEADER = 64;
+/** Milliseconds after which a call counts as hanging. */
+const PATIENCE = 30_000;
 
-const open = (map) => new Client({
-  storage: mapStorage(map), worker: false, minTrainVectors: 16, logger: SILENT,
+const open = (storage) => new Client({
+  storage, worker: false, minTrainVectors: 16, logger: SILENT,
 });
 
-async function fill(map, indexName, seed) {
+/** A storage that remembers all it ever held. */
+function remembering(map, past) {
+  const storage = mapStorage(map);
+  return {
+    ...storage,
+    create: (key, bytes) => {
+      past.set(key, Uint8Array.from(bytes));
+      return storage.create(key, bytes);
+    },
+  };
+}
+
+/** An index with segments in lists, one that came later, centroids, and a bitmap of tombstones. */
+async function fill(map, past, indexName, seed) {
   const next = random(seed);
-  const client = open(map);
-  const index = await client.createIndex({ indexName, indexKey: KEY, dimension: 2, metric: 'cosine' });
+  const client = open(remembering(map, past));
+  const options = { indexName, indexKey: KEY, dimension: 2, metric: 'cosine' };
+  const index = await client.createIndex(options);
   const item = (i) => ({
-    id: `${indexName}-${i}`, vector: [next() - 0.5, next() - 0.5], contents: `text ${i}`,
-    metadata: { i, even: i % 2 === 0 },
+    id: `${indexName}${i}`, vector: [next() - 0.5, next() - 0.5],
+    ...(i % 20 === 0 && { contents: `text ${i}`, metadata: { i, even: i % 40 === 0 } }),
   });
   await index.upsert({ items: Array.from({ length: ROWS }, (_, i) => item(i)) });
   await index.train({ nLists: 5, seed });
-  await index.upsert({ items: [item(1), item(2), item(ROWS)] });
-  // More dead rows than the manifest itself holds, and fewer than half: a bitmap of tombstones.
-  await index.delete({ ids: Array.from({ length: 280 }, (_, i) => `${indexName}-${2 * i + 3}`) });
-  // Objects that no commit names would be left alone by every reader.
-  await new Promise((resolve) => { setTimeout(resolve, 50); });
+  await index.upsert({ items: [item(0), item(2), item(ROWS)] });
+  const dead = Array.from({ length: DEAD }, (_, i) => `${indexName}${2 * i + 3}`);
+  await index.delete({ ids: dead });
   await client.close();
 }
 
 /** All that the index answers, or the code of the typed error it gives. */
 async function answers(map) {
-  const client = open(map);
+  const client = open(mapStorage(map));
   const work = async () => {
     const index = await client.loadIndex({ indexName: 'v', indexKey: KEY });
     const { ids } = await index.listIds();
-    ids.sort();
+    const include = ['distance', 'metadata', 'contents', 'vector'];
+    const query = { queryVectors: [0.3, -0.4], topK: 12, include };
     return JSON.stringify([
-      ids,
+      ids.sort(), await index.count(),
       await index.get({ ids }),
-      await index.query({ queryVectors: [0.3, -0.4], topK: 12, nProbes: 9, include: ['distance', 'metadata', 'contents', 'vector'] }),
-      await index.query({ queryVectors: [[1, 1], [-1, 0.2]], topK: 5, filters: { even: true } }),
-      await index.query({ queryVectors: [-0.1, 0.4], topK: 10, targetRecall: 0.9 }),
-      await index.count(),
+      await index.query({ ...query, nProbes: 9 }),
+      await index.query({ ...query, targetRecall: 0.9 }),
+      await index.query({ ...query, filters: { even: true } }),
     ]);
   };
   let timer;
-  const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error('it hangs')), 20_000); });
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error('it hangs')), PATIENCE);
+  });
   try {
     return await Promise.race([work(), late]);
   } catch (error) {
@@ -75,40 +97,47 @@ async function readRefs(map) {
     .map(({ id, lengths }) => [Buffer.from(id).toString('hex'), lengths]));
 }
 
-let pristine;
+const pristine = new Map();
+/** Everything that was ever written, of this index and of another under the same key. */
+const past = new Map();
+const outcomes = new Map();
 let refs;
 let right;
-const seen = new Map();
+let victims;
 
 before(async () => {
-  pristine = new Map();
-  await fill(pristine, 'v', SEED);
-  await fill(pristine, 'w', SEED + 1);
+  await fill(pristine, past, 'v', SEED);
+  await fill(pristine, past, 'w', SEED + 1);
   refs = await readRefs(pristine);
   right = await answers(pristine);
-  assert.equal(JSON.parse(right)[0].length, ROWS + 1 - 280);
+  assert.equal(JSON.parse(right)[1], ROWS + 1 - DEAD);
+  const id = Buffer.from(pristine.get('index/v').slice(16, 32)).toString('hex');
+  // Objects that no commit names any more are read by nobody.
+  const isNamed = (key) => !key.includes('/object/') || refs.has(key.slice(-32));
+  victims = [...pristine.keys()].filter((key) => key === 'index/v' ||
+    (key.includes(id) && isNamed(key)));
 });
 
-after(() => console.log(`# outcomes: ${[...seen].map(([code, n]) => `${code} ${n}`).join(', ')} (seed ${SEED})`));
+after(() => {
+  const counts = [...outcomes].map(([outcome, count]) => `${outcome} ${count}`);
+  console.log(`# ${counts.join(', ')} (seed ${SEED})`);
+});
 
-/** Keys of the index that is asked, but for objects that no commit names any more. */
-function victims() {
-  const header = pristine.get('index/v');
-  const id = Buffer.from(header.slice(16, 32)).toString('hex');
-  return [...pristine.keys()].filter((key) => key === 'index/v' ||
-    (key.includes(id) && (!key.includes('/object/') || refs.has(key.slice(key.lastIndexOf('/') + 1)))));
+/** Asks a store that was tampered with; 'same' or the code of the error it gives. */
+async function ask(map, what) {
+  const got = await answers(map);
+  const outcome = got === right ? 'same' : got;
+  assert.ok(outcome === 'same' || /^[A-Z_]+$/.test(outcome), `${what}: a wrong answer`);
+  outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+  return outcome;
 }
 
 /** Puts other bytes (or none) in place of an object's, and asks. */
-async function check(key, bytes, what) {
+async function replace(key, bytes, what) {
   const map = new Map(pristine);
   if (bytes) map.set(key, bytes);
   else map.delete(key);
-  const got = await answers(map);
-  const outcome = got === right ? 'same' : got;
-  assert.ok(outcome === 'same' || /^[A-Z_]+$/.test(outcome), `${what} of ${key}: a wrong answer`);
-  seen.set(outcome, (seen.get(outcome) ?? 0) + 1);
-  return outcome;
+  return ask(map, `${what} of ${key}`);
 }
 
 function flipped(bytes, bit) {
@@ -117,85 +146,141 @@ function flipped(bytes, bit) {
   return copy;
 }
 
-/** All numbers below n, or a seeded sample of about `some` of them, the first 64 bytes' always. */
-function pick(n, some, always, next) {
-  if (ALL) return Array.from({ length: n }, (_, i) => i);
-  return [...new Set([
-    ...Array.from({ length: Math.min(n, always) }, (_, i) => i),
-    ...Array.from({ length: some }, () => Math.floor(next() * n)),
-  ])];
+/** All numbers below n; or the first ones, and a seeded sample of the others. */
+function pick(n, first, some, next) {
+  const all = Array.from({ length: n }, (_, i) => i);
+  if (ALL) return all.filter((i) => i % SHARDS === SHARD);
+  const sample = Array.from({ length: some }, () => Math.floor(next() * n));
+  return [...new Set([...all.slice(0, first), ...sample])];
 }
 
-test('a store holds a header, slots, a manifest, centroids, segments and tombstones', () => {
-  const types = victims().filter((key) => key.includes('/object/')).map((key) => pristine.get(key)[12]);
-  for (const type of [1, 2, 3]) assert.ok(types.includes(type), `an object of type ${type}`);
+test('the store has a header, slots, a manifest, centroids, segments and tombstones', () => {
+  const types = victims.filter((key) => key.includes('/object/')).map((key) => pristine.get(key)[12]);
+  assert.deepEqual(types.sort(), [1, 1, 2, 3]);
+  assert.equal(victims.length, 7);
 });
 
-test('a flipped bit is a typed error or changes nothing', async () => {
+test('a flipped bit is a typed error', async (t) => {
   const next = random(SEED + 2);
-  for (const key of victims()) {
+  let flips = 0;
+  for (const key of victims) {
     const bytes = pristine.get(key);
-    for (const bit of pick(bytes.length * 8, 60, 40, next)) {
-      const outcome = await check(key, flipped(bytes, bit), `bit ${bit}`);
-      assert.notEqual(outcome, 'same', `bit ${bit} of ${key} is not authenticated`);
+    for (const bit of pick(bytes.length * 8, HEADER * 8, 150, next)) {
+      assert.notEqual(await replace(key, flipped(bytes, bit), `bit ${bit}`), 'same',
+        `bit ${bit} of ${key} is not authenticated`);
+      flips++;
     }
   }
+  const total = victims.reduce((sum, key) => sum + pristine.get(key).length * 8, 0);
+  t.diagnostic(`${flips} of ${total} bits`);
 });
 
-test('an object cut at any length, or lengthened, is a typed error or changes nothing', async () => {
+test('an object cut short at any length, or deleted, is a typed error', async (t) => {
   const next = random(SEED + 3);
-  for (const key of victims()) {
+  let cuts = 0;
+  for (const key of victims) {
     const bytes = pristine.get(key);
-    for (const length of pick(bytes.length, 12, 2, next)) {
-      assert.notEqual(await check(key, bytes.slice(0, length), `the first ${length} bytes`), 'same');
+    assert.notEqual(await replace(key, undefined, 'the absence'), 'same');
+    for (const length of pick(bytes.length, 2, 20, next)) {
+      assert.notEqual(await replace(key, bytes.slice(0, length), `${length} bytes`), 'same');
+      cuts++;
     }
-    for (const more of [1, 40, 65_536]) {
-      await check(key, Buffer.concat([bytes, Buffer.alloc(more)]), `${more} bytes more`);
+  }
+  t.diagnostic(`${cuts} lengths`);
+});
+
+test('an object with bytes after its end is a typed error or changes nothing', async () => {
+  for (const key of victims) {
+    const bytes = pristine.get(key);
+    for (const more of [1, 40, HEADER, 65_536]) {
+      await replace(key, Buffer.concat([bytes, Buffer.alloc(more)]), `${more} bytes more`);
+      await replace(key, Buffer.concat([bytes, bytes.slice(0, more)]), `${more} bytes again`);
     }
-    assert.notEqual(await check(key, undefined, 'the absence'), 'same');
   }
 });
 
-test('an object in the place of another, of this index or of another under the same key, is a typed error', async () => {
-  const keys = victims();
-  for (const key of keys) {
-    for (const [other, bytes] of pristine) {
-      if (other === key || (key.startsWith('index/') !== other.startsWith('index/'))) continue;
-      const outcome = await check(key, bytes, other);
-      if (!key.startsWith('index/')) assert.notEqual(outcome, 'same', `${other} in place of ${key}`);
+test('any object of today or before, or of another index, in the place of one is a typed error',
+  async (t) => {
+    let count = 0;
+    for (const key of victims) {
+      for (const [other, bytes] of past) {
+        if (other === key) continue;
+        const outcome = await replace(key, bytes, other);
+        assert.notEqual(outcome, 'same', `${other} in place of ${key}`);
+        count++;
+      }
     }
-  }
+    t.diagnostic(`${count} replacements`);
+  });
+
+test('older manifests beside the newest change nothing', async () => {
+  const map = new Map([...past].filter(([key]) => key.includes('/manifest/')));
+  for (const [key, bytes] of pristine) map.set(key, bytes);
+  assert.ok(map.size > pristine.size);
+  assert.equal(await ask(map, 'all manifests ever'), 'same');
+});
+
+test('a store that was put back to an older state is ROLLED_BACK for those who know better',
+  async () => {
+    const mine = victims.find((key) => key.includes('/manifest/'));
+    const folder = mine.slice(0, -16);
+    const newest = Number(mine.slice(-16));
+    for (const [key, bytes] of past) {
+      if (!key.startsWith(folder) || key === mine) continue;
+      const map = new Map(past);
+      for (const other of past.keys()) if (other.startsWith(folder)) map.delete(other);
+      map.set(key, bytes);
+      const client = open(mapStorage(map));
+      const options = { indexName: 'v', indexKey: KEY };
+      await assertCode(client.loadIndex({ ...options, minGeneration: newest }), 'ROLLED_BACK');
+      assert.equal((await (await client.loadIndex(options)).stats()).generation,
+        Number(key.slice(-16)));
+    }
+  });
+
+test('an empty manifest of a number to come does not hide that the newest is too old', async () => {
+  const mine = victims.find((key) => key.includes('/manifest/'));
+  const next = Number(mine.slice(-16)) + 1;
+  const map = new Map(pristine);
+  map.set(mine.slice(0, -16) + String(next).padStart(16, '0'), new Uint8Array());
+  const client = open(mapStorage(map));
+  const options = { indexName: 'v', indexKey: KEY, minGeneration: next };
+  await assertCode(client.loadIndex(options), 'ROLLED_BACK');
 });
 
 /** Where the sealed chunks of an object lie, by the lengths of its sections. */
 function chunksOf(key) {
-  const lengths = refs.get(key.slice(key.lastIndexOf('/') + 1)) ?? [];
-  const sizes = lengths.flatMap((length) => {
+  const sizes = refs.get(key.slice(-32)).flatMap((length) => {
     const full = Array.from({ length: Math.floor(length / 65_496) }, () => 65_536);
     return length % 65_496 ? [...full, length % 65_496 + 40] : full;
   });
-  let at = 64 + 32 * sizes.length;
-  return sizes.map((size) => [at, at += size]);
+  let at = HEADER + 32 * sizes.length;
+  const chunks = sizes.map((size) => ({ key, from: at, to: at += size }));
+  assert.equal(at, pristine.get(key).length);
+  return chunks;
 }
 
-test('chunks that changed places, within an object or between two, are a typed error', async () => {
-  const keys = victims().filter((key) => key.includes('/object/'));
-  const all = [];
-  for (const key of keys) for (const range of chunksOf(key)) all.push({ key, range });
-  assert.ok(all.length > 10, 'there are chunks to swap');
-  for (const [i, x] of all.entries()) {
-    for (const y of all.slice(i + 1)) {
-      const map = new Map(pristine);
-      const cut = ({ key, range: [from, to] }) => pristine.get(key).slice(from, to);
-      const put = (at, bytes) => {
-        const whole = map.get(at.key);
-        map.set(at.key, Buffer.concat([whole.slice(0, at.range[0]), bytes, whole.slice(at.range[1])]));
-      };
-      // The later one first, so that within one object the earlier range still fits.
-      put(y, cut(x));
-      put(x, cut(y));
-      const got = await answers(map);
-      assert.match(got, /^[A-Z_]+$/, `${x.key} ${x.range} and ${y.key} ${y.range}`);
+/** Other bytes in the place of a range. */
+function splice(bytes, { from, to }, other) {
+  return Buffer.concat([bytes.slice(0, from), other, bytes.slice(to)]);
+}
+
+test('two chunks that changed places, within an object or between two, are a typed error',
+  async (t) => {
+    const chunks = victims.filter((key) => key.includes('/object/')).flatMap(chunksOf);
+    assert.ok(chunks.length > 10);
+    const bytesOf = (chunk) => pristine.get(chunk.key).slice(chunk.from, chunk.to);
+    let swaps = 0;
+    for (const [i, x] of chunks.entries()) {
+      for (const y of chunks.slice(i + 1)) {
+        const map = new Map(pristine);
+        // The later one first, so that within one object the earlier range still fits.
+        map.set(y.key, splice(map.get(y.key), y, bytesOf(x)));
+        map.set(x.key, splice(map.get(x.key), x, bytesOf(y)));
+        const what = `${x.key} ${x.from} and ${y.key} ${y.from}`;
+        assert.notEqual(await ask(map, what), 'same', what);
+        swaps++;
+      }
     }
-  }
-});
+    t.diagnostic(`${swaps} pairs of ${chunks.length} chunks`);
+  });

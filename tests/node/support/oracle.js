@@ -17,7 +17,8 @@ export function random(seed) {
 export function randomVectors(count, dimension, seed) {
   const next = random(seed);
   return Array.from({ length: count }, () =>
-    Array.from({ length: dimension }, () => Math.fround(2 * next() - 1)));
+    Array.from({ length: dimension }, () => Math.fround(2 * next() - 1)),
+  );
 }
 
 /** The number nearest to x that half precision holds, ties to even. */
@@ -56,7 +57,10 @@ export const TOLERANCE = 1e-12;
 
 export function assertClose(got, expected, message) {
   const error = Math.abs(got - expected);
-  assert.ok(error <= TOLERANCE * Math.max(Math.abs(expected), 1), `${message}: ${got}, ${expected}`);
+  assert.ok(
+    error <= TOLERANCE * Math.max(Math.abs(expected), 1),
+    `${message}: ${got}, ${expected}`,
+  );
 }
 
 /** Results equal the oracle's topK: ids in order, but those of equal distance in any. */
@@ -86,8 +90,26 @@ export async function openIndex(options = {}, clientOptions = {}) {
 /** Items `id`, `vector` with the number i in their metadata and contents. */
 export function toItems(vectors, prefix = 'id') {
   return vectors.map((vector, i) => ({
-    id: `${prefix}${i}`, vector, metadata: { i, odd: i % 2 === 1 }, contents: `contents ${i}`,
+    id: `${prefix}${i}`,
+    vector,
+    metadata: { i, odd: i % 2 === 1 },
+    contents: `contents ${i}`,
   }));
+}
+
+/** A storage of which each create first passes the gate. */
+export function gated(gate) {
+  const storage = memoryStorage();
+  return {
+    read: (key, range) => storage.read(key, range),
+    create: async (key, bytes) => {
+      await gate(key);
+      return storage.create(key, bytes);
+    },
+    delete: (keys) => storage.delete(keys),
+    list: (prefix) => storage.list(prefix),
+    close: () => storage.close(),
+  };
 }
 
 /** Every object of a storage, byte for byte. */
