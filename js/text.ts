@@ -44,7 +44,8 @@ export function checkDistinct(ids: readonly string[], name: (at: number) => stri
   if (new Set(ids).size === ids.length) return;
   const seen = new Set<string>();
   const at = ids.findIndex((id) => seen.has(id) || !seen.add(id));
-  invalid(name(at), 'an id that no other entry has', ids[at]);
+  // By place: an id is the caller's data, which messages end up in logs without.
+  refuse(name(at), 'an id that no other entry has', `that of ${name(ids.indexOf(ids[at] ?? ''))}`);
 }
 
 /** Distinct ids of 1 to 1,024 bytes, at least one. */

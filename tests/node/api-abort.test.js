@@ -18,7 +18,7 @@ describe('an abort signal', () => {
   };
 
   for (const [name, call] of Object.entries(calls)) {
-    test(`that has aborted before ${name} rejects it with its reason and changes nothing`, async () => {
+    test(`that aborted before ${name} rejects it with its reason and changes nothing`, async () => {
       const { index, storage, client } = await openIndex({}, { minTrainVectors: 10 });
       await index.upsert({ items: items.slice(30) });
       await index.delete({ ids: ['id31'] });
@@ -120,7 +120,7 @@ describe('onProgress', () => {
       assert.ok(told.every(({ phase }) => typeof phase === 'string' && phase !== ''));
     });
 
-    test(`of ${name} that throws ends the call with that error and the index is as it was`, async () => {
+    test(`of ${name} that throws ends the call with that error and changes nothing`, async () => {
       const { index, storage } = await openIndex({}, { minTrainVectors: 10 });
       await index.upsert({ items });
       await index.delete({ ids: ['id1'] });

@@ -3,21 +3,6 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { assertNearest, openIndex, randomVectors, toItems } from './support/oracle.js';
 
-/** A storage of which each create first passes the gate. */
-function gated(gate) {
-  const storage = memoryStorage();
-  return {
-    read: (key, range) => storage.read(key, range),
-    create: async (key, bytes) => {
-      await gate(key);
-      return storage.create(key, bytes);
-    },
-    delete: (keys) => storage.delete(keys),
-    list: (prefix) => storage.list(prefix),
-    close: () => storage.close(),
-  };
-}
-
 describe('cacheBytes', () => {
   const items = toItems(randomVectors(3000, 16, 3)).map((item) => ({
     ...item,
@@ -56,7 +41,7 @@ describe('cacheBytes', () => {
       assert.ok((await index.stats()).cachedBytes <= cacheBytes);
     });
 
-    test(`of ${cacheBytes} ends a list that lies in several segments after enough were found`, async () => {
+    test(`of ${cacheBytes} ends a list of several segments when enough were found`, async () => {
       const { index } = await openIndex({}, { cacheBytes, minTrainVectors: 100 });
       await index.upsert({ items: items.slice(0, 1000) });
       await index.train({ nLists: 4, seed: 1, workers: 1 });

@@ -5,7 +5,6 @@ import { Client, memoryStorage } from '../../build/js/index.js';
 import {
   assertCode,
   assertNearest,
-  ids,
   openIndex,
   randomVectors,
   toItems,
@@ -228,12 +227,27 @@ describe('close', () => {
     await assertCode(training, 'CLOSED', /training/);
   });
 
-  test('of an index opened while the client closes is not forgotten', async () => {
-    const { client, indexKey } = await openIndex();
-    const loading = client.loadIndex({ indexName: 'test', indexKey });
+  test('of a client also closes what was being opened or made meanwhile', async () => {
+    const storage = { ...gated(() => undefined), close: async () => undefined };
+    const { client, indexKey } = await openIndex({}, { storage });
+    const calls = [
+      client.loadIndex({ indexName: 'test', indexKey }),
+      client.loadIndex({ indexName: 'test' }),
+      client.createIndex({ indexName: 'late', indexKey }),
+    ];
     const closing = client.close();
-    await assert.rejects(loading);
+    for (const call of calls) await assertCode(call, 'CLOSED', /client/);
     await closing;
+  });
+
+  test('of an index ends a training that has only been called', async () => {
+    const { index, client, indexKey } = await openIndex({}, { minTrainVectors: 10 });
+    await index.upsert({ items: toItems(randomVectors(50, 2, 1)) });
+    const keyless = await client.loadIndex({ indexName: 'test' });
+    for (const handle of [keyless, index]) {
+      const training = handle.train({ nLists: 4, indexKey });
+      await Promise.all([assertCode(training, 'CLOSED'), handle.close()]);
+    }
   });
 });
 

@@ -33,7 +33,7 @@ describe('the storage option', () => {
     await rm(directory, { recursive: true });
   });
 
-  test("gives errors of the caller's own backend the code STORAGE and keeps them as cause", async () => {
+  test("gives errors of the caller's backend the code STORAGE, and keeps their cause", async () => {
     const { storage, client, index } = await openIndex();
     await index.upsert({ ids: ['a'], vectors: [[1]] });
     const cause = new TypeError('no network');
@@ -258,7 +258,7 @@ describe('autoTrain', () => {
 });
 
 describe('the logger', () => {
-  test('is warned of an untrained index above 50,000 vectors, exactly, and not at 50,000', async () => {
+  test('is told, exactly, of an untrained index above 50,000 vectors, not at 50,000', async () => {
     const warnings = [];
     const logger = { warn: (message) => warnings.push(message) };
     const { index, client, indexKey } = await openIndex(

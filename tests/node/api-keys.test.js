@@ -37,7 +37,7 @@ describe('generateKey', () => {
 
 describe('a handle without a key', () => {
   for (const [name, call] of Object.entries(CALLS)) {
-    test(`refuses ${name} without a key or with a wrong one, and does it with the right one`, async () => {
+    test(`refuses ${name} without a key or with a wrong one, not with the right one`, async () => {
       const { client, indexKey, storage } = await filled();
       const index = await client.loadIndex({ indexName: 'test' });
       const before = await dump(storage);

@@ -12,6 +12,7 @@ import {
   rank,
   toHalf,
   toItems,
+  DISTANCES,
 } from './support/oracle.js';
 
 const METRICS = Object.keys(DISTANCES);

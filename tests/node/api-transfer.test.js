@@ -15,7 +15,7 @@ async function filled() {
 }
 
 describe('export and import', () => {
-  test('carry an index to another storage without a key, to be opened with the same one', async () => {
+  test('carry an index to another storage without a key, to be opened with its own', async () => {
     const { client, indexKey, index } = await filled();
     const keyless = await client.loadIndex({ indexName: 'test' });
     const backup = memoryStorage();

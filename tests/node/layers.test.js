@@ -165,7 +165,7 @@ describe('the TypeScript', () => {
     for (const line of lines) assert.match(line, /^export .* from '.*';$/);
   });
 
-  test('Node is met in the platform and the file storage, libraries in filters and IndexedDB', () => {
+  test('Node is met in platform and file storage, libraries in filters and IndexedDB', () => {
     const users = (pattern) =>
       TS.filter((file) => targets(file).some((target) => pattern.test(target)));
     for (const file of users(/^node:/))

@@ -167,6 +167,23 @@ describe('a failure', () => {
     assert.equal(failures, written, 'every write has failed once');
   });
 
+  test('of one write waits for the others, which leave no trace either', async () => {
+    let writes = Infinity;
+    const failing = watched(memoryStorage(), async (call, key) => {
+      if (call !== 'create' || !isObject(key)) return;
+      const at = writes++;
+      if (at === 0) await pause(300);
+      if (at === 1) throw new Error('the disk is on fire');
+    });
+    const made = await filled(rows, DIMENSION, { storage: failing });
+    const before = await keys(made.storage);
+    writes = 0;
+    const training = made.index.train({ ...QUICK, batchSize: 4000, workers: 2 });
+    await assertCode(training, 'STORAGE', /the disk is on fire/);
+    await pause(400);
+    assert.deepEqual(await keys(made.storage), before);
+  });
+
   test('of the storage at any read leaves no trace', async () => {
     let reads = Infinity;
     const failing = watched(memoryStorage(), (call, key) => {
@@ -364,19 +381,22 @@ describe('close', () => {
 
   test('waits for an aborted training to clean up', async () => {
     const control = new AbortController();
-    const memory = memoryStorage();
-    let armed = false;
-    const slow = watched(memory, async (call, key) => {
+    let [armed, under] = [false, 0];
+    const slow = watched(memoryStorage(), async (call, key) => {
       if (call !== 'create' || !isObject(key) || !armed) return;
       setTimeout(() => control.abort(new Error('enough')), 10);
+      under++;
       await pause(300);
+      under--;
     });
-    const { index } = await filled(rows, DIMENSION, { storage: slow });
-    const before = await keys(memory);
+    const { index, storage } = await filled(rows, DIMENSION, { storage: slow });
+    const before = await keys(storage);
     armed = true;
     await assert.rejects(index.train({ ...QUICK, signal: control.signal }), /enough/);
+    assert.equal(under, 1, 'a write is under way');
     await index.close();
-    assert.deepEqual(await keys(memory), before);
+    assert.equal(under, 0);
+    assert.deepEqual(await keys(storage), before);
   });
 });
 

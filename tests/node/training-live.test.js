@@ -111,7 +111,9 @@ function tests() {
         assert.ok(count > 2, `${count} rounds of writes`);
         assert.equal(await index.trainingState(), 'trained');
         await assertHolds(index, items);
-        await index.train({ nLists: 20 });
+        await during(index.train({ ...SLOW, nLists: 20 }), async (at) => {
+          if (at < 3) await WRITES.upsert(index, items, 220 + at);
+        });
         await assertHolds(index, items);
       });
 

@@ -52,7 +52,7 @@ export function rank(items, query, metric) {
     .sort((x, y) => x.distance - y.distance || (x.id < y.id ? -1 : 1));
 }
 
-/** How far a distance may be from the oracle's: 1e-12 of it, or of the sums it is a difference of. */
+/** How far a distance may be from the oracle's: relative, or of 1 where it is smaller. */
 export const TOLERANCE = 1e-12;
 
 export function assertClose(got, expected, message) {
