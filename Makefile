@@ -276,13 +276,15 @@ bench: wasm js
 
 # Longer runs of checks that `make test` runs in short; SECURITY.md has their last figures.
 kill: wasm js
-	KILLS=500 node --test tests/node/kill.test.js
+	SEALVEC_FULL=1 node --test --test-reporter=spec tests/node/crash.test.js
+	KILLS=500 node --test --test-reporter=spec tests/node/kill.test.js
 
 tamper: wasm js
-	TAMPER=all node --test tests/node/tamper.test.js
+	@TAMPER=all SHARD=0/2 node --test --test-reporter=spec tests/node/tamper.test.js & half=$$!; \
+	TAMPER=all SHARD=1/2 node --test --test-reporter=spec tests/node/tamper.test.js; wait $$half
 
 growth: wasm js
-	GROWTH=10000 node --test tests/node/growth.test.js
+	GROWTH=10000 node --test --test-reporter=spec tests/node/growth.test.js
 
 recall: wasm js
 	node tests/bench/recall.js

@@ -1,17 +1,12 @@
-/** The commit of a training, and what still has to be put into lists after it. */
+/** The commit of a training. */
 import { Pace } from './breathe.js';
 import { hex } from './bytes.js';
 import type { Manifest, SegmentEntry } from './manifest.js';
-import { replaceSegments } from './merge.js';
 import type { ObjectRef } from './object.js';
-import type { OpenIndex } from './open-index.js';
 import { buryRows } from './tombstones.js';
-import type { Budget } from './train-budget.js';
-import { Handover, type Output, rewriteSources, type Workshop } from './training-assign.js';
-import { goneFrom, goneRows, numberRows } from './training-rows.js';
+import type { Output, Workshop } from './training-assign.js';
+import { goneFrom, goneRows } from './training-rows.js';
 import type { Source } from '../types/protocol.js';
-
-export type Write = <T>(work: () => Promise<T>) => Promise<T>;
 
 /** What a commit of training puts in place of what. */
 export interface Replacement {
@@ -55,25 +50,4 @@ export async function commitTraining(
     decide(true);
     return { clustering: { object, nLists }, segments };
   });
-}
-
-/** Puts into lists what arrived while training was being committed. */
-export async function catchUp(
-  index: OpenIndex, { store, team }: Workshop, limits: Budget, write: Write,
-): Promise<void> {
-  const base = store.manifest;
-  const late = base.segments.filter((entry) => !entry.listed);
-  if (late.length === 0) return;
-  const release = store.pin(base);
-  const draft = store.draft(base);
-  try {
-    const workshop = { store, team, handover: new Handover(draft) };
-    const sources = numberRows(late);
-    const outputs = await rewriteSources(workshop, sources, limits, false, () => undefined);
-    const fresh = outputs.map(({ entry }) => entry);
-    await write(() => replaceSegments(index, base, late, fresh, draft));
-  } finally {
-    await draft.discard();
-    release();
-  }
 }

@@ -2,13 +2,12 @@
  * Training as the caller sees it: sample, cluster, assign, calibrate, commit.
  *
  * 1. The index stays in use. What is written meanwhile is assigned too, in rounds before the
- *    commit; the little that still arrives is searched whole, and assigned right after.
+ *    commit; the little that arrives after the last one is searched whole until it is merged.
  * 2. Rows that die meanwhile die again in the new segments, which remember what number each of
  *    their rows had. A segment that another process rewrites meanwhile is dropped with all its
  *    rows, and taken up again from what it became.
  * 3. Until its manifest is being written, whatever ends training ends it without a trace: its
- *    workers stop, and the objects they made are removed. From then on it has succeeded, and
- *    putting the last arrivals into lists may fail.
+ *    workers stop, and the objects they made are removed. From then on it cannot be stopped.
  */
 import { orAbort } from './abort.js';
 import { breathe } from './breathe.js';
@@ -23,11 +22,12 @@ import { Team } from './team.js';
 import { budget, type Budget, readLists } from './train-budget.js';
 import type { TrainPlan } from './train-plan.js';
 import { Handover, type Output, rewriteSources, type Workshop } from './training-assign.js';
-import { catchUp, commitTraining, type Write } from './training-commit.js';
+import { commitTraining } from './training-commit.js';
 import { numberRows } from './training-rows.js';
 import type { TrainResult } from '../types/api.js';
 import type { ClusterResult, SampleResult, SealedObject, Source } from '../types/protocol.js';
 
+type Write = <T>(work: () => Promise<T>) => Promise<T>;
 type Used = Pick<
   TrainResult,
   'nLists' | 'trainedOn' | 'batchSize' | 'maxIters' | 'tolerance' | 'maxMemory' | 'seed'
@@ -43,13 +43,12 @@ const STOP_REASONS = ['max_iters', 'converged', 'max_iters', 'stalled'] as const
 const CLEANING = 50;
 /** How often training begins again because another process removed what it was reading. */
 const MAX_STARTS = 20;
-/** How often it looks for new arrivals before it commits. */
+/** How often it assigns what arrived meanwhile, before recall is measured and after. */
 const MAX_ROUNDS = 4;
 
 export class Training {
   /** Settles when nothing of this training runs any more; that may be after `run` rejected. */
   settled: Promise<void> = Promise.resolve();
-  readonly #index: OpenIndex;
   readonly #settings: ClientSettings;
   readonly #plan: TrainPlan;
   readonly #write: Write;
@@ -64,9 +63,7 @@ export class Training {
   #fraction = 0;
   #leaveQueue: (reason: unknown) => void = () => undefined;
 
-  constructor(index: OpenIndex, settings: ClientSettings, plan: TrainPlan, write: Write) {
-    const { store } = index;
-    this.#index = index;
+  constructor({ store }: OpenIndex, settings: ClientSettings, plan: TrainPlan, write: Write) {
     this.#settings = settings;
     this.#plan = plan;
     this.#write = write;
@@ -237,13 +234,22 @@ export class Training {
       await breathe();
     }
     await Promise.all(prepared);
+    const rows = this.#sources.reduce((sum, { entry }) => sum + entry.rows, 0);
+    const outputs = await rewriteSources(
+      this.#workshop, this.#sources, limits, true, (done) => this.#report('assign', done / rows),
+    );
+    return [...outputs, ...await this.#assignArrived(limits)];
+  }
+
+  /** Assigns what was written meanwhile, and meanwhile again. */
+  async #assignArrived(limits: Budget): Promise<Output[]> {
     const outputs: Output[] = [];
-    let todo: readonly Source[] = this.#sources;
-    for (let round = 1; todo.length > 0; round++) {
-      const rows = todo.reduce((sum, { entry }) => sum + entry.rows, 0);
-      outputs.push(...await rewriteSources(this.#workshop, todo, limits, round === 1,
-        (done) => this.#report('assign', done / rows)));
-      todo = round < MAX_ROUNDS ? await this.#arrived() : [];
+    for (let round = 0; round < MAX_ROUNDS; round++) {
+      const sources = await this.#arrived();
+      if (sources.length === 0) break;
+      outputs.push(...await rewriteSources(
+        this.#workshop, sources, limits, false, () => undefined,
+      ));
     }
     return outputs;
   }
@@ -258,28 +264,15 @@ export class Training {
 
   async #commit(limits: Budget, outputs: Output[], centroids: SealedObject): Promise<Manifest> {
     const { handover } = this.#workshop;
+    await handover.take(centroids)();
+    outputs.push(...await this.#assignArrived(limits));
     const { nLists } = limits;
     const replacement = { sources: this.#sources, outputs, centroids: centroids.ref, nLists };
-    await handover.take(centroids)();
-    const manifest = await this.#queue(() =>
-      commitTraining(this.#workshop, replacement, (decided) => {
-        this.#decided = false;
-        this.#check();
-        this.#decided = decided;
-      }));
-    await this.#catchUp(limits);
-    return manifest;
-  }
-
-  /** It has succeeded by now: what fails here is left to merging. */
-  async #catchUp(limits: Budget): Promise<void> {
-    try {
-      await catchUp(this.#index, this.#workshop, limits, this.#queue);
-    } catch (error) {
-      if (this.#stopped || error instanceof OrphanedError) return;
-      const { message } = error as Error;
-      this.#index.logger.warn(`Warning: rows that came during training are in no list: ${message}`);
-    }
+    return this.#queue(() => commitTraining(this.#workshop, replacement, (decided) => {
+      this.#decided = false;
+      this.#check();
+      this.#decided = decided;
+    }));
   }
 }
 

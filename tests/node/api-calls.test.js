@@ -236,7 +236,7 @@ describe('close', () => {
       client.createIndex({ indexName: 'late', indexKey }),
     ];
     const closing = client.close();
-    for (const call of calls) await assertCode(call, 'CLOSED', /client/);
+    await Promise.all(calls.map((call) => assertCode(call, 'CLOSED', /client/)));
     await closing;
   });
 

@@ -164,7 +164,7 @@ for (const [offset, where, code, expected] of [
   [0, 'before', 'EIO', 'STORAGE'], [1, 'after', 'EIO', 'STORAGE'],
   [2, 'before', 'ENOSPC', 'QUOTA_EXCEEDED'],
 ]) {
-  test(`a storage that fails once with ${code} ${where} any call fails one call of the index at most`,
+  test(`a storage that fails once, ${code} ${where} any call, fails one call of the index at most`,
     async (t) => {
       const calls = await countCalls();
       let rejected = 0;

@@ -25,7 +25,7 @@ const TASK = {
 };
 const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
-/** Runs a process until it is killed: its calls, and those among them that it did not see resolve. */
+/** Runs a process until it is killed: its calls, and those of them that had not resolved. */
 async function runAndKill(task, next) {
   const worker = new Worker({ ...TASK, ...task });
   // One in five dies while it is opening the index, or before.
@@ -59,7 +59,7 @@ async function assertNoGarbage(directory, { storedBytes }) {
   assert.equal(inFolder('.tmp').length, 0);
 }
 
-test(`an index killed ${KILLS} times opens every time with every acknowledged write in it`, async (t) => {
+test(`an index killed ${KILLS} times opens every time with all acknowledged writes`, async (t) => {
   t.diagnostic(`SEED=${SEED}`);
   const directory = await fs.mkdtemp(path.join(os.tmpdir(), 'sealvec-kill-'));
   t.after(() => fs.rm(directory, { recursive: true, force: true }));

@@ -1,7 +1,10 @@
 // Writers and readers that are held up at the worst moment, while others commit, merge and compact.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { Core } from '../../build/js/core.js';
 import { Client, generateKey, memoryStorage } from '../../build/js/index.js';
+import { loadModule } from '../../build/js/loader.js';
+import { IndexStore } from '../../build/js/store.js';
 import { apply, assertState, itemOf } from './support/model.js';
 import { assertCode } from './support/oracle.js';
 import { Gated, Wrapped } from './support/stores.js';
@@ -17,13 +20,21 @@ const range = (from, to) => Array.from({ length: to - from }, (_, i) => `id${fro
 const items = (ids, version) => ids.map((id) => itemOf(id, version, DIMENSION));
 const versions = (ids, version) => ({ put: ids.map((id) => [id, version]) });
 
+/** Objects that the newest commit neither names nor has removed. */
+async function orphans(inner) {
+  const core = await Core.instantiate(await loadModule(undefined));
+  const store = await IndexStore.open(core, inner, 'test', indexKey, { logger });
+  return store.orphans();
+}
+
 /** One storage, and two processes on it: `slow`, which can be held up, and `fast`. */
 async function twoWriters(rows = 40) {
   const inner = memoryStorage();
   const gated = new Gated(inner);
   const options = { worker: false, minTrainVectors: 20, logger };
   const slowClient = new Client({ storage: gated, ...options });
-  const fastClient = new Client({ storage: new Wrapped(inner), ...options });
+  const gatedFast = new Gated(inner);
+  const fastClient = new Client({ storage: gatedFast, ...options });
   const slow = await slowClient.createIndex({ indexName: 'test', indexKey, dimension: DIMENSION });
   await slow.upsert({ items: items(range(0, rows), 1) });
   const load = (client) => client.loadIndex({ indexName: 'test', indexKey });
@@ -33,9 +44,10 @@ async function twoWriters(rows = 40) {
     await assertState(await load(client), state, DIMENSION);
     await assertState(slow, state, DIMENSION);
     await assertState(fast, state, DIMENSION);
+    assert.deepEqual(await orphans(inner), [], 'nothing is left that no commit names or removes');
   };
   const state = apply(new Map(), versions(range(0, rows), 1));
-  return { inner, gated, slow, fast, slowClient, fastClient, state, check };
+  return { inner, gated, gatedFast, slow, fast, fastClient, state, check };
 }
 
 /** Commits that leave nothing of the first ones: merged, compacted, collected. */
@@ -159,7 +171,7 @@ describe('a writer that is held up after its manifest was written', () => {
     await check(apply(apply(state, { drop: range(0, 290) }), versions(['a', 'b'], 2)));
   });
 
-  test('succeeds even when more others have written than a manifest remembers attempts', async () => {
+  test('succeeds after more commits of one other than a manifest remembers writers', async () => {
     const { gated, slow, fast, state, check } = await twoWriters();
     const gate = gated.hold('create', MANIFEST, 'after');
     const writing = slow.upsert({ items: items(['new'], 2) });
@@ -241,7 +253,7 @@ describe('compact', () => {
 });
 
 describe('a reader', () => {
-  test('on an old commit goes on while another process rewrites and removes all of it', async () => {
+  test('on an old commit goes on while another process rewrites all of it', async () => {
     const { gated, fast, state, check } = await twoWriters(500);
     const client = new Client({ storage: gated, logger, cacheBytes: 0 });
     const reader = await client.loadIndex({ indexName: 'test', indexKey });
@@ -308,6 +320,22 @@ describe('an index that is removed while a writer is held up', () => {
     });
   }
 
+  test('is gone, with all that it wrote, even while the removal is held up itself', async () => {
+    const { inner, gated, gatedFast, slow, fast } = await twoWriters();
+    const gate = gated.hold('create', MANIFEST);
+    const writing = slow.upsert({ items: items(['new'], 2) });
+    writing.catch(() => undefined);
+    await gate.arrived;
+    const deleting = gatedFast.hold('delete', OBJECT);
+    const removing = fast.deleteIndex();
+    await deleting.arrived;
+    gate.open();
+    await assertCode(writing, 'NOT_FOUND');
+    deleting.open();
+    await removing;
+    assert.deepEqual(await inner.list(''), []);
+  });
+
   test('is not found by anyone once its removal has begun, and can be made anew', async () => {
     const { inner, gated, slow, fast } = await twoWriters();
     const gate = gated.hold('delete', OBJECT);
@@ -325,7 +353,7 @@ describe('an index that is removed while a writer is held up', () => {
 });
 
 describe('a torn manifest', () => {
-  /** Writes a manifest whose first half only is there, as a crash can leave on some file systems. */
+  /** Writes the first part of a manifest, which is what a crash can leave on some file systems. */
   async function tear(inner) {
     const newest = (await inner.list('')).filter((key) => MANIFEST.test(key)).sort().at(-1);
     const bytes = await inner.read(newest);
@@ -360,7 +388,8 @@ describe('a torn manifest', () => {
 
   test('that is only being written still is waited for', async () => {
     const { inner, state } = await twoWriters();
-    const manifests = async () => (await inner.list('')).filter((key) => MANIFEST.test(key)).sort();
+    const manifests = async () =>
+      (await inner.list('')).filter((key) => MANIFEST.test(key)).sort();
     const [before] = await manifests();
     const old = await inner.read(before);
     const client = new Client({ storage: new Wrapped(inner), logger });
@@ -392,30 +421,25 @@ describe('a torn manifest', () => {
 
 describe('training', () => {
   test('again finds the rows that came last, which were in lists of before', async () => {
-    const { gated, slow, state, check } = await twoWriters(200);
+    const { gated, slow, fast, state, check } = await twoWriters(200);
     await slow.train({ nLists: 4, seed: 1 });
-    const [rows, centroids] = [gated.hold('create', OBJECT), gated.hold('create', OBJECT)];
+    const gate = gated.hold('create', MANIFEST);
     const training = slow.train({ nLists: 8, seed: 2 });
-    await rows.arrived;
-    rows.open();
-    await centroids.arrived;
+    await gate.arrived;
     // Too late to be assigned: these are put into the lists of before, and read there.
-    await slow.upsert({ items: items(range(200, 230), 2) });
+    await fast.upsert({ items: items(range(200, 230), 2) });
     const expected = apply(state, versions(range(200, 230), 2));
     await assertState(slow, expected, DIMENSION);
-    // A reader that stays on the commit before, where the same rows lie in other blocks.
+    // A reader that stays on that commit, where the same rows lie in other blocks.
     const reading = gated.hold('read', OBJECT);
     const filters = { version: { $gte: 0 } };
     const query = slow.query({ queryVectors: [0, 0, 0, 0], topK: 300, filters });
     await reading.arrived;
-    const listing = gated.hold('create', OBJECT);
-    centroids.open();
-    await listing.arrived;
+    gate.open();
+    assert.equal((await training).nLists, 8);
     await assertState(slow, expected, DIMENSION);
     reading.open();
     assert.equal((await query).results.length, 230);
-    listing.open();
-    await training;
     await check(expected);
   });
 

@@ -155,8 +155,8 @@ function pick(n, first, some, next) {
 }
 
 test('the store has a header, slots, a manifest, centroids, segments and tombstones', () => {
-  const types = victims.filter((key) => key.includes('/object/')).map((key) => pristine.get(key)[12]);
-  assert.deepEqual(types.sort(), [1, 1, 2, 3]);
+  const objects = victims.filter((key) => key.includes('/object/'));
+  assert.deepEqual(objects.map((key) => pristine.get(key)[12]).sort(), [1, 1, 2, 3]);
   assert.equal(victims.length, 7);
 });
 

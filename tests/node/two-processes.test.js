@@ -130,7 +130,7 @@ test('four processes write the same ids while one of them trains', async (t) => 
   assert.equal((await together.index.stats()).trainingState, 'trained');
 });
 
-test('processes that are suspended again and again lose nothing and bring nothing back', async (t) => {
+test('processes that are suspended at any time lose nothing and bring nothing back', async (t) => {
   const ops = { upsert: 6, group: 3, delete: 5, compact: 4 };
   const together = await runTogether(t, 3, () => ({ ops, count: 30 }));
   const { workers } = together;
