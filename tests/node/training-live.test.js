@@ -286,6 +286,8 @@ function tests() {
       const [{ items, at }] = await once(child, 'message');
       context.diagnostic(`${at} rounds of writes during ${results.length} trainings`);
       assert.ok(at > 0);
+      // A reader looks for commits of other processes four times a second.
+      await pause(300);
       await assertHolds(index, new Map(items));
       await client.close();
     } finally {
