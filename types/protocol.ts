@@ -1,5 +1,5 @@
 /** Messages between a training and its workers. No runtime code. */
-import type { ErrorCode } from './api.js';
+import type { ErrorCode, WasmModule } from './api.js';
 import type { IndexConfig, ObjectRef, SegmentEntry } from './format.js';
 
 /** An error as structured clone can carry it to or from a worker. */
@@ -121,7 +121,7 @@ export interface TaskResults {
 export type Request =
   | {
     readonly type: 'start';
-    readonly module: WebAssembly.Module;
+    readonly module: WasmModule;
     readonly keys: [number, Uint8Array][];
     readonly indexId: Uint8Array;
     readonly config: IndexConfig;
