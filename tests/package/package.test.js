@@ -59,7 +59,7 @@ const EXPECTED = {
   contents: 'text of 4',
   filtered: ['row-4'],
   training: {
-    nLists: 64, workers: 2, phases: ['sample', 'cluster', 'assign', 'calibrate', 'commit'],
+    nLists: 64, workers: 1, phases: ['sample', 'cluster', 'assign', 'calibrate', 'commit'],
   },
   errors: [
     'WRONG_KEY', 'ALREADY_EXISTS', 'NOT_FOUND', 'DIMENSION_MISMATCH', 'NOT_ENOUGH_VECTORS',
@@ -112,7 +112,7 @@ for (const kind of ['mjs', 'cjs']) {
       console.log(JSON.stringify({ summary, workers }));`);
     const { summary, workers } = JSON.parse(run('node', [`run-${kind}.mjs`]));
     checkSummary(summary);
-    assert.equal(workers, 2);
+    assert.equal(workers, 1);
   });
 }
 
