@@ -30,9 +30,19 @@
 
 /* ---- one pair of rows -------------------------------------------------- */
 
+/* fold_sums brings sixteen running sums down to four, in place. */
+static void fold_sums(float *s) {
+  for (uint32_t lane = 0; lane < 4; lane++)
+    s[lane] = (s[lane] + s[lane + 8]) + (s[lane + 4] + s[lane + 12]);
+}
+
 float sv_dot_scalar(const float *x, const float *y, uint32_t dim) {
-  float s[4] = {0, 0, 0, 0};
+  float s[16] = {0};
   uint32_t t = 0;
+  for (; t + 16 <= dim; t += 16)
+    for (uint32_t lane = 0; lane < 16; lane++)
+      s[lane] += x[t + lane] * y[t + lane];
+  fold_sums(s);
   for (; t + 4 <= dim; t += 4)
     for (uint32_t lane = 0; lane < 4; lane++)
       s[lane] += x[t + lane] * y[t + lane];
@@ -41,16 +51,20 @@ float sv_dot_scalar(const float *x, const float *y, uint32_t dim) {
   return sum;
 }
 
+static float squared(float x, float y) { return (x - y) * (x - y); }
+
 float sv_squared_l2_scalar(const float *x, const float *y, uint32_t dim) {
-  float s[4] = {0, 0, 0, 0};
+  float s[16] = {0};
   uint32_t t = 0;
+  for (; t + 16 <= dim; t += 16)
+    for (uint32_t lane = 0; lane < 16; lane++)
+      s[lane] += squared(x[t + lane], y[t + lane]);
+  fold_sums(s);
   for (; t + 4 <= dim; t += 4)
-    for (uint32_t lane = 0; lane < 4; lane++) {
-      const float d = x[t + lane] - y[t + lane];
-      s[lane] += d * d;
-    }
+    for (uint32_t lane = 0; lane < 4; lane++)
+      s[lane] += squared(x[t + lane], y[t + lane]);
   float sum = (s[0] + s[2]) + (s[1] + s[3]);
-  for (; t < dim; t++) sum += (x[t] - y[t]) * (x[t] - y[t]);
+  for (; t < dim; t++) sum += squared(x[t], y[t]);
   return sum;
 }
 
@@ -62,27 +76,46 @@ static inline float sum_f32x4(v128_t s) {
   return wasm_f32x4_extract_lane(s, 0) + wasm_f32x4_extract_lane(s, 1);
 }
 
+static inline v128_t fold_f32x4(const v128_t *s) {
+  return wasm_f32x4_add(wasm_f32x4_add(s[0], s[2]),
+                        wasm_f32x4_add(s[1], s[3]));
+}
+
+static inline v128_t product_f32x4(const float *x, const float *y) {
+  return wasm_f32x4_mul(wasm_v128_load(x), wasm_v128_load(y));
+}
+
+static inline v128_t squared_f32x4(const float *x, const float *y) {
+  const v128_t d = wasm_f32x4_sub(wasm_v128_load(x), wasm_v128_load(y));
+  return wasm_f32x4_mul(d, d);
+}
+
+/* Four vectors of sums: one would wait for each addition, 4 cycles. */
 float sv_dot(const float *x, const float *y, uint32_t dim) {
-  v128_t s = wasm_f32x4_const_splat(0);
+  v128_t s[4] = {0};
   uint32_t t = 0;
+  for (; t + 16 <= dim; t += 16)
+    for (uint32_t i = 0; i < 4; i++)
+      s[i] = wasm_f32x4_add(s[i], product_f32x4(x + t + 4 * i, y + t + 4 * i));
+  v128_t four = fold_f32x4(s);
   for (; t + 4 <= dim; t += 4)
-    s = wasm_f32x4_add(
-        s, wasm_f32x4_mul(wasm_v128_load(x + t), wasm_v128_load(y + t)));
-  float sum = sum_f32x4(s);
+    four = wasm_f32x4_add(four, product_f32x4(x + t, y + t));
+  float sum = sum_f32x4(four);
   for (; t < dim; t++) sum += x[t] * y[t];
   return sum;
 }
 
 float sv_squared_l2(const float *x, const float *y, uint32_t dim) {
-  v128_t s = wasm_f32x4_const_splat(0);
+  v128_t s[4] = {0};
   uint32_t t = 0;
-  for (; t + 4 <= dim; t += 4) {
-    const v128_t d =
-        wasm_f32x4_sub(wasm_v128_load(x + t), wasm_v128_load(y + t));
-    s = wasm_f32x4_add(s, wasm_f32x4_mul(d, d));
-  }
-  float sum = sum_f32x4(s);
-  for (; t < dim; t++) sum += (x[t] - y[t]) * (x[t] - y[t]);
+  for (; t + 16 <= dim; t += 16)
+    for (uint32_t i = 0; i < 4; i++)
+      s[i] = wasm_f32x4_add(s[i], squared_f32x4(x + t + 4 * i, y + t + 4 * i));
+  v128_t four = fold_f32x4(s);
+  for (; t + 4 <= dim; t += 4)
+    four = wasm_f32x4_add(four, squared_f32x4(x + t, y + t));
+  float sum = sum_f32x4(four);
+  for (; t < dim; t++) sum += squared(x[t], y[t]);
   return sum;
 }
 

@@ -29,14 +29,12 @@ static inline void store_u32(uint8_t *p, uint32_t v) {
   p[3] = (uint8_t)(v >> 24);
 }
 
+static inline uint64_t pad16(uint64_t bytes) {
+  return (bytes + 15) / 16 * 16;
+}
+
 static inline uint32_t round_up(uint32_t n, uint32_t unit) {
   return (n + unit - 1) / unit * unit;
 }
-
-/* sv_score_tile (assign.c) writes the scores of n <= 4 rows against eight
- * packed centroids, scores[row * 8 + lane]. */
-void sv_score_tile(const float *rows, uint32_t n, uint32_t dim,
-                   const float *packed, const float *half_norms,
-                   float *scores);
 
 #endif

@@ -9,9 +9,9 @@
  * Decisions:
  *  1. Sums are f64 and every one of them, the objective too, is taken in row
  *     order, so that the result does not depend on how the caller steps.
- *  2. The objective is the sum of sv_squared_l2, not |x|^2 - 2 score, whose
- *     cancellation drowns the differences that the stop rules look at when
- *     data lie far from the origin. It costs 1/k of a pass.
+ *  2. The objective is the sum of the exact distances that sv_assign gives:
+ *     those of rows far from the origin lose no digit that the stop rules
+ *     look at.
  *  3. A donor is drawn with probability (size - 1) / total, so a list of one
  *     row never gives. The draw walks the totals of GROUPS groups of lists,
  *     then one group: k empty lists cost O(k sqrt k) and not O(k^2).
@@ -35,11 +35,11 @@
 /* Where things are in the scratch the caller gave. */
 struct layout {
   double *sums;      /* k * dim */
-  float *packed;     /* sv_pack_size(k, dim) */
-  float *half_norms; /* k rounded up */
+  void *sieve;       /* of the centroids */
+  void *scratch;     /* of sv_assign */
   uint32_t *counts;  /* k */
   uint32_t *lists;   /* TILE */
-  float *scores;     /* TILE */
+  float *distances;  /* TILE */
 };
 
 /* next_random is splitmix64. */
@@ -55,32 +55,29 @@ static uint32_t random_below(uint64_t *state, uint32_t n) {
   return (uint32_t)((next_random(state) >> 32) * n >> 32);
 }
 
-static uint64_t pad16(uint64_t bytes) { return (bytes + 15) / 16 * 16; }
-
 size_t sv_kmeans_scratch_size(uint32_t dim, uint32_t k) {
-  const uint64_t wide = ((uint64_t)k + SV_PACK_LANES - 1) / SV_PACK_LANES *
-                        SV_PACK_LANES;
-  const uint64_t bytes =
-      pad16((uint64_t)k * dim * sizeof(double)) +
-      (wide * dim + wide) * sizeof(float) +
-      pad16((uint64_t)k * sizeof(uint32_t)) + TILE * 8;
+  const uint64_t bytes = pad16((uint64_t)k * dim * sizeof(double)) +
+                         pad16(sv_sieve_size(k, dim)) +
+                         pad16(sv_sieve_scratch_size(k, dim)) +
+                         pad16((uint64_t)k * sizeof(uint32_t)) + TILE * 8;
   if (k > SV_MAX_LISTS || dim > SV_MAX_DIM + 1 || bytes > SIZE_MAX) return 0;
   return (size_t)bytes;
 }
 
 static struct layout lay_out(const struct sv_kmeans *state, void *scratch) {
-  const size_t k = state->k, dim = state->dim;
+  const uint32_t k = state->k, dim = state->dim;
   uint8_t *p = scratch;
   struct layout at;
   at.sums = (double *)(void *)p;
-  p += pad16(k * dim * sizeof(double));
-  at.packed = (float *)(void *)p;
-  at.half_norms = at.packed + sv_pack_size(state->k, state->dim);
-  at.counts =
-      (uint32_t *)(void *)(at.half_norms + round_up(state->k, SV_PACK_LANES));
-  p = (uint8_t *)at.counts + pad16(k * sizeof(uint32_t));
+  p += pad16((uint64_t)k * dim * sizeof(double));
+  at.sieve = p;
+  p += pad16(sv_sieve_size(k, dim));
+  at.scratch = p;
+  p += pad16(sv_sieve_scratch_size(k, dim));
+  at.counts = (uint32_t *)(void *)p;
+  p += pad16(k * sizeof(uint32_t));
   at.lists = (uint32_t *)(void *)p;
-  at.scores = (float *)(void *)(at.lists + TILE);
+  at.distances = (float *)(void *)(at.lists + TILE);
   return at;
 }
 
@@ -122,7 +119,7 @@ int32_t sv_kmeans_start(struct sv_kmeans *state, const float *rows,
   memset(state->history, 0, sizeof state->history);
   if (!warm) pick_rows(state, rows, centroids);
   const struct layout at = lay_out(state, scratch);
-  return sv_pack(centroids, state->k, state->dim, at.packed, at.half_norms);
+  return sv_sieve_pack(centroids, state->k, state->dim, at.sieve);
 }
 
 /* add_row adds x to the sum of its list. */
@@ -140,12 +137,12 @@ static void add_row(const float *x, uint32_t dim, double *sum) {
 }
 
 static void add_tile(struct sv_kmeans *state, const struct layout *at,
-                     const float *rows, uint32_t m, const float *centroids) {
+                     const float *rows, uint32_t m) {
   const uint32_t dim = state->dim;
   for (uint32_t i = 0; i < m; i++) {
     const float *x = rows + (size_t)i * dim;
     const size_t list = at->lists[i];
-    state->sum += (double)sv_squared_l2(x, centroids + list * dim, dim);
+    state->sum += (double)at->distances[i];
     at->counts[list]++;
     add_row(x, dim, at->sums + list * dim);
   }
@@ -235,7 +232,7 @@ static void finish_pass(struct sv_kmeans *state, const struct layout *at,
   state->iteration++;
   move_centroids(state, at, centroids);
   if (state->objective != 0) refill(state, at, centroids);
-  sv_pack(centroids, state->k, state->dim, at->packed, at->half_norms);
+  sv_sieve_pack(centroids, state->k, state->dim, at->sieve);
   state->stop = stop_rule(state);
   state->history[state->iteration % 3] = state->objective;
 }
@@ -256,9 +253,9 @@ int32_t sv_kmeans_step(struct sv_kmeans *state, const float *rows,
     uint32_t m = left < max_rows ? left : max_rows;
     if (m > TILE) m = TILE;
     const float *tile = rows + state->next_row * dim;
-    sv_assign(tile, m, state->dim, at.packed, at.half_norms, state->k,
-              at.lists, at.scores);
-    add_tile(state, &at, tile, m, centroids);
+    sv_assign(tile, m, state->dim, at.sieve, state->k, at.scratch, at.lists,
+              at.distances);
+    add_tile(state, &at, tile, m);
     state->next_row += m;
     max_rows -= m;
   }

@@ -92,9 +92,11 @@ void sv_free(void *memory);
 /* ---- distance.c -------------------------------------------------------- */
 
 /* sv_dot returns x.y in f32. Relative to sum |x_i y_i| its error is at most
- * (dim / 4 + 8) * 2^-24. sv_dot_scalar is its definition: four running sums,
- * lane i taking components i, i+4, ..., added as (s0+s2)+(s1+s3), then the
- * tail in order. The two are equal to the bit. */
+ * (dim / 4 + 8) * 2^-24. sv_dot_scalar is its definition: sixteen running
+ * sums, s_i taking components i, i+16, ... of whole sixteens, folded to four
+ * as (s_i + s_i+8) + (s_i+4 + s_i+12); these take the whole fours that are
+ * left and are added as (s0+s2)+(s1+s3), then the tail in order. The two are
+ * equal to the bit. */
 float sv_dot(const float *x, const float *y, uint32_t dim);
 float sv_dot_scalar(const float *x, const float *y, uint32_t dim);
 
@@ -134,7 +136,7 @@ int32_t sv_route_query(int32_t metric, const float *query, uint32_t dim,
                        float max_norm, float *routed, double *scale,
                        double *offset);
 
-/* ---- assign.c ---------------------------------------------------------- */
+/* ---- scores.c ---------------------------------------------------------- */
 
 /* sv_pack_size returns the floats a packed matrix of k rows takes:
  * k rounded up to SV_PACK_LANES, times dim. */
@@ -147,22 +149,44 @@ size_t sv_pack_size(uint32_t k, uint32_t dim);
 int32_t sv_pack(const float *rows, uint32_t k, uint32_t dim, float *packed,
                 float *half_norms);
 
-/* sv_assign finds for each of n rows the nearest of k packed rows: the
- * largest score x.c - |c|^2/2, the lower index on a tie. lists[n] receives
- * the index, scores[n] the score (|x - c|^2 = |x|^2 - 2 score). Each score is
- * one running f32 sum that begins at -|c|^2/2 and takes the components in
- * order, in the tiles (4 rows x 8 centroids) as in sv_assign_scalar, so the
- * two are equal to the bit. k >= 1. */
-int32_t sv_assign(const float *rows, uint32_t n, uint32_t dim,
-                  const float *packed, const float *half_norms, uint32_t k,
-                  uint32_t *lists, float *scores);
-int32_t sv_assign_scalar(const float *rows, uint32_t n, uint32_t dim,
-                         const float *packed, const float *half_norms,
-                         uint32_t k, uint32_t *lists, float *scores);
-
-/* sv_scores writes the score of one row against all k packed rows. */
+/* sv_scores writes the score x.c - |c|^2/2 of one row against all k packed
+ * rows (|x - c|^2 = |x|^2 - 2 score): one running f32 sum that begins at
+ * -|c|^2/2 and takes the components in order. */
 int32_t sv_scores(const float *row, uint32_t dim, const float *packed,
                   const float *half_norms, uint32_t k, float *scores);
+
+/* ---- sieve.c ----------------------------------------------------------- */
+
+/* A sieve is k vectors as f32 and in fixed point, for finding which of them
+ * is nearest. Norms are at most 2e18. sv_sieve_size returns the bytes it
+ * takes (0 when over a limit), sv_sieve_scratch_size those of the scratch of
+ * the two searches; both memories are 16-aligned. */
+size_t sv_sieve_size(uint32_t k, uint32_t dim);
+size_t sv_sieve_scratch_size(uint32_t k, uint32_t dim);
+
+/* sv_sieve_pack builds the sieve of k >= 1 rows. */
+int32_t sv_sieve_pack(const float *rows, uint32_t k, uint32_t dim,
+                      void *sieve);
+
+/* sv_assign finds for each of n rows which of the k >= 1 vectors of a sieve
+ * is nearest: lists[n] receives the index with the least sv_squared_l2, the
+ * lower one on a tie, and distances[n] that distance, exactly as if all k
+ * had been compared. A row with a NaN gets list 0 and +infinity. */
+int32_t sv_assign(const float *rows, uint32_t n, uint32_t dim,
+                  const void *sieve, uint32_t k, void *scratch,
+                  uint32_t *lists, float *distances);
+
+/* sv_neighbors looks for the k nearest rows of every query among n rows, as
+ * if all had been compared by sv_squared_l2, to measure recall while
+ * training. The sieve holds n_queries queries. lists[n] is the list of each
+ * row; skip[q] the row number (first_row + i) that is query q itself, or
+ * SV_NO_ROW. best_distances / best_lists hold k entries per query, ascending,
+ * and are carried from call to call: begin with +infinity and SV_NO_ROW. */
+int32_t sv_neighbors(const float *rows, const uint32_t *lists, uint32_t n,
+                     uint32_t first_row, uint32_t dim, const void *sieve,
+                     uint32_t n_queries, const uint32_t *skip, uint32_t k,
+                     float *best_distances, uint32_t *best_lists,
+                     void *scratch);
 
 /* ---- quantize.c -------------------------------------------------------- */
 
@@ -219,8 +243,8 @@ struct sv_kmeans {
 };
 
 /* sv_kmeans_scratch_size returns the bytes of scratch for (dim, k):
- * the packed centroids, their half norms, f64 sums and counts, and the lists
- * and scores of one tile of rows. */
+ * the sieve of the centroids and its scratch, f64 sums and counts, and the
+ * lists and distances of one tile of rows. */
 size_t sv_kmeans_scratch_size(uint32_t dim, uint32_t k);
 
 /* sv_kmeans_start clears the state and, unless warm, writes k distinct rows
@@ -302,19 +326,6 @@ struct sv_scan {
  * rounding error allows it, and kept by its f64 distance. The caller sorts
  * with sv_topk_sort. */
 int32_t sv_scan_run(struct sv_scan *scan);
-
-/* sv_neighbors looks for the k nearest rows of every query among n routed
- * rows, brute force on the packed kernel, to measure recall while training.
- * packed/half_norms hold n_queries routed queries. lists[n] is the list of
- * each row; skip[q] the row number (first_row + i) that is query q itself, or
- * SV_NO_ROW. best_distances / best_lists hold k entries per query, ascending,
- * and are carried from call to call: begin with +infinity and SV_NO_ROW.
- * scores is scratch of n_queries rounded up to SV_PACK_LANES floats * 4. */
-int32_t sv_neighbors(const float *rows, const uint32_t *lists, uint32_t n,
-                     uint32_t first_row, uint32_t dim, const float *packed,
-                     const float *half_norms, uint32_t n_queries,
-                     const uint32_t *skip, uint32_t k, float *best_distances,
-                     uint32_t *best_lists, float *scores);
 
 /* ---- segment.c --------------------------------------------------------- */
 

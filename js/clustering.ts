@@ -35,7 +35,7 @@ const MAX_POINTS = 4096;
 const ROUTE_BYTES = 1 << 19;
 const LEAST_ROWS = 32;
 
-/** Centroids packed for the assignment and ranking kernels. */
+/** Centroids packed for ranking and, once rows are assigned, as a sieve. */
 export class Clustering {
   readonly core: Core;
   readonly nLists: number;
@@ -47,6 +47,7 @@ export class Clustering {
   readonly packed: number;
   readonly halfNorms: number;
   readonly #sizes: [number, number];
+  #sieve: { readonly pointer: number; readonly size: number } | undefined;
   #uses = 0;
 
   constructor(
@@ -77,20 +78,49 @@ export class Clustering {
 
   /** Bytes of wasm memory held. */
   get bytes(): number {
-    return this.#sizes[0] + this.#sizes[1];
+    return this.#sizes[0] + this.#sizes[1] + (this.#sieve?.size ?? 0);
+  }
+
+  /** The centroids one after another, out of the packed matrix. */
+  #unpack(): Float32Array {
+    const { dimension, nLists } = this;
+    const packed = this.core.floats(this.packed, this.#sizes[0] / 4);
+    const rows = new Float32Array(nLists * dimension);
+    for (let j = 0; j < nLists; j++) {
+      const first = (j - j % LANES) * dimension + j % LANES;
+      for (let t = 0; t < dimension; t++) rows[j * dimension + t] = packed[first + t * LANES] ?? 0;
+    }
+    return rows;
+  }
+
+  /** The sieve that assigns; queries do without. */
+  #packSieve(): number {
+    const { core, dimension, nLists } = this;
+    if (!this.#sieve) {
+      const size = core.exports.sv_sieve_size(nLists, dimension);
+      this.#sieve = { pointer: core.alloc(size), size };
+      const { pointer } = this.#sieve;
+      core.withScratch((s) => core.check(core.exports.sv_sieve_pack(
+        s.put(this.#unpack()), nLists, dimension, pointer,
+      ), 'centroids'));
+    }
+    return this.#sieve.pointer;
   }
 
   /**
-   * Lists and scores of n rows at `rows` in wasm memory, written to `lists` and `scores`. `visit`
-   * sees each run of routed rows: where it lies, the number of its first row, how many.
+   * The nearest lists of n rows at `rows` in wasm memory, and squared distances to their centroids
+   * in routed space. `visit` sees each run of routed rows: where it lies, the number of its first
+   * row, how many.
    */
   assign(
-    rows: number, n: number, lists: number, scores: number,
+    rows: number, n: number, lists: number, distances: number,
     visit?: (routed: number, first: number, count: number) => void,
   ): void {
     const { core } = this;
     const metric = coreMetric(this.config.metric);
+    const sieve = this.#packSieve();
     core.withScratch((s) => {
+      const scratch = s.take(core.exports.sv_sieve_scratch_size(this.nLists, this.dimension));
       const most = Math.max(LEAST_ROWS, Math.floor(ROUTE_BYTES / (this.dimension * 4)));
       const step = Math.min(n, most);
       const routed = s.take(step * this.dimension * 4);
@@ -101,8 +131,8 @@ export class Clustering {
           metric, row, count, this.config.dimension, this.maxNorm, routed,
         ), 'vectors');
         core.check(core.exports.sv_assign(
-          routed, count, this.dimension, this.packed, this.halfNorms, this.nLists,
-          lists + at * 4, scores + at * 4,
+          routed, count, this.dimension, sieve, this.nLists, scratch,
+          lists + at * 4, distances + at * 4,
         ), 'vectors');
         visit?.(routed, at, count);
       }
@@ -132,6 +162,7 @@ export class Clustering {
     if (--this.#uses > 0) return;
     this.core.release(this.packed, this.#sizes[0]);
     this.core.release(this.halfNorms, this.#sizes[1]);
+    if (this.#sieve) this.core.release(this.#sieve.pointer, this.#sieve.size);
   }
 
   /** Reads and packs the centroids that a manifest names. */

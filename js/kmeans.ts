@@ -107,17 +107,18 @@ function groupRows(
   core: Core, s: Arena, rows: KmeansRows, groups: number, nGroups: number, out: number,
 ): Uint32Array {
   const { n, dim } = rows;
-  const packed = s.take(core.exports.sv_pack_size(nGroups, dim) * 4);
-  const halfNorms = s.take(Math.ceil(nGroups / 8) * 32);
+  const { exports } = core;
+  const sieve = s.take(exports.sv_sieve_size(nGroups, dim));
   const lists = s.take(n * 4);
   const order = s.take(n * 4);
   const starts = s.take((nGroups + 1) * 4);
-  core.check(core.exports.sv_pack(groups, nGroups, dim, packed, halfNorms), 'k-means');
-  core.check(core.exports.sv_assign(
-    rows.pointer, n, dim, packed, halfNorms, nGroups, lists, s.take(n * 4),
+  core.check(exports.sv_sieve_pack(groups, nGroups, dim, sieve), 'k-means');
+  core.check(exports.sv_assign(
+    rows.pointer, n, dim, sieve, nGroups, s.take(exports.sv_sieve_scratch_size(nGroups, dim)),
+    lists, s.take(n * 4),
   ), 'k-means');
-  core.check(core.exports.sv_order_by_list(lists, n, nGroups, order, starts), 'k-means');
-  core.check(core.exports.sv_rows_gather(rows.pointer, n, dim * 4, order, n, out), 'k-means');
+  core.check(exports.sv_order_by_list(lists, n, nGroups, order, starts), 'k-means');
+  core.check(exports.sv_rows_gather(rows.pointer, n, dim * 4, order, n, out), 'k-means');
   return core.words(starts, nGroups + 1);
 }
 

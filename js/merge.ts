@@ -73,8 +73,8 @@ async function rewrite(
   const arena = context.core.arena();
   try {
     const batch = await readPieces(context, arena, pieces, config);
-    const assignment = snapshot.clustering && assignBatch(arena, snapshot.clustering, batch);
-    const { entry, bytes } = packSegment(context, config, batch, snapshot.nLists, assignment);
+    const lists = snapshot.clustering && assignBatch(arena, snapshot.clustering, batch);
+    const { entry, bytes } = packSegment(context, config, batch, snapshot.nLists, lists);
     await draft.write(entry.object, bytes);
     return entry;
   } finally {

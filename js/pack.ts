@@ -1,5 +1,5 @@
 /** Rows in wasm memory become a sealed segment: the one way in of upsert, merge and training. */
-import { Clustering } from './clustering.js';
+import type { Clustering } from './clustering.js';
 import type { Arena, Core } from './core.js';
 import { type IndexConfig, type SegmentEntry, SECTIONS, vectorBytes } from './manifest.js';
 import { type ObjectContext, sealObject, type SectionSource } from './object.js';
@@ -18,12 +18,6 @@ export interface PackedSegment {
   readonly bytes: Uint8Array;
   /** Which row of the batch became each row of the segment; undefined if all kept their place. */
   readonly order: Uint32Array | undefined;
-}
-
-/** Lists and scores of a batch, as `Clustering.assign` leaves them. */
-export interface Assignment {
-  readonly lists: number;
-  readonly scores: number;
 }
 
 const encoder = new TextEncoder();
@@ -150,18 +144,18 @@ function storedVectors(core: Core, s: Arena, batch: RowBatch, config: IndexConfi
 }
 
 /**
- * Seals a batch as a segment, by the lists of an assignment when there is one. The batch stays
- * the caller's.
+ * Seals a batch as a segment, in the order of the lists of its rows when it has any. The batch
+ * stays the caller's.
  */
 export function packSegment(
   context: ObjectContext, config: IndexConfig, batch: RowBatch, nLists: number,
-  assignment: Assignment | undefined,
+  lists: number | undefined,
 ): PackedSegment {
   const { core } = context;
   return core.withScratch((s) => {
     const none = { pointer: 0, length: 0 };
-    const ordered: Ordered = assignment
-      ? orderByList(core, s, batch, config, nLists, assignment.lists)
+    const ordered: Ordered = lists !== undefined
+      ? orderByList(core, s, batch, config, nLists, lists)
       : { lists: none, order: undefined, batch };
     const rows = ordered.batch;
     const sections: SectionSource[] = [];
@@ -174,18 +168,17 @@ export function packSegment(
     sections[SECTIONS.contents] = rows.contents;
     const { ref, bytes } = sealObject(context, 'segment', sections);
     const entry: SegmentEntry = {
-      object: ref, rows: rows.n, listed: assignment !== undefined, dead: 0, tombstones: undefined,
+      object: ref, rows: rows.n, listed: lists !== undefined, dead: 0, tombstones: undefined,
       deadRows: new Uint32Array(),
     };
     return { entry, bytes, order: ordered.order };
   });
 }
 
-/** Assigns a batch to lists, in memory of the arena. */
-export function assignBatch(s: Arena, clustering: Clustering, batch: RowBatch): Assignment {
+/** The list of each row of a batch, in memory of the arena. */
+export function assignBatch(s: Arena, clustering: Clustering, batch: RowBatch): number {
   const lists = s.take(batch.n * 4);
-  const scores = s.take(batch.n * 4);
-  clustering.assign(batch.vectors, batch.n, lists, scores);
-  return { lists, scores };
+  clustering.assign(batch.vectors, batch.n, lists, s.take(batch.n * 4));
+  return lists;
 }
 

@@ -3,9 +3,9 @@
  *
  * Under maxMemory they come from what the code allocates. One worker draws and clusters the sample
  * while it is alone; then all of them, on memories of their own, share the limit equally. A worker
- * holds twice each sampled row (k-means orders a copy by group) and four times the centroids
- * (they, their sums in f64, packed); then packed centroids, the queries that recall is measured on,
- * and a batch five times: as read, in the order of lists, sealed in wasm, handed over, being
+ * holds twice each sampled row (k-means orders a copy by group) and five times the centroids (they,
+ * their sums in f64, their sieve); then the centroids packed and sieved, the queries that recall is
+ * measured on, and a batch five times: as read, in the order of lists, sealed in wasm, handed over, being
  * written while the next one is made.
  */
 import { SealvecError } from './errors.js';
@@ -83,7 +83,7 @@ function clusterBytes({ nLists, dimension }: Sizes): { fixed: number; row: numbe
 
 /** What a worker that assigns takes beside its batch. */
 function workerBytes({ nLists, dimension }: Sizes, queries: number): number {
-  return FIXED_BYTES + 3 * nLists * dimension * 4 + queries * (8 * dimension + NEIGHBOR_BYTES);
+  return FIXED_BYTES + 4 * nLists * dimension * 4 + queries * (12 * dimension + NEIGHBOR_BYTES);
 }
 
 function chooseQueries({ alive, dimension }: Sizes, total: number): number {

@@ -3,7 +3,6 @@ import { NEIGHBORS } from './calibrate.js';
 import type { Arena, Core } from './core.js';
 import type { Neighbors } from '../types/protocol.js';
 
-const LANES = 8;
 const NO_ROW = 0xffffffff;
 
 export class RecallQueries {
@@ -12,17 +11,15 @@ export class RecallQueries {
   readonly #core: Core;
   readonly #dimension: number;
   readonly #numbers: Uint32Array;
-  readonly #packed: number;
-  readonly #halfNorms: number;
+  readonly #sieve: number;
   readonly #distances: number;
   readonly #lists: number;
-  readonly #scores: number;
+  readonly #scratch: number;
   readonly #arena: Arena;
 
   /** Routed queries and their row numbers, ascending. */
   constructor(core: Core, dimension: number, routed: Float32Array, numbers: Uint32Array) {
     const count = numbers.length;
-    const lanes = Math.ceil(count / LANES) * LANES;
     const arena = core.arena();
     this.#arena = arena;
     this.#core = core;
@@ -30,13 +27,13 @@ export class RecallQueries {
     this.count = count;
     this.routed = routed;
     this.#numbers = numbers;
-    this.#packed = arena.take(core.exports.sv_pack_size(count, dimension) * 4);
-    this.#halfNorms = arena.take(lanes * 4);
+    this.#sieve = arena.take(core.exports.sv_sieve_size(count, dimension));
     this.#distances = arena.put(new Float32Array(count * NEIGHBORS).fill(Infinity));
     this.#lists = arena.put(new Uint32Array(count * NEIGHBORS).fill(NO_ROW));
-    this.#scores = arena.take(lanes * 4 * 4);
-    core.withScratch((s) => core.check(core.exports.sv_pack(
-      s.put(routed), count, dimension, this.#packed, this.#halfNorms,
+    this.#scratch = arena.take(core.exports.sv_sieve_scratch_size(count, dimension));
+    if (count === 0) return;
+    core.withScratch((s) => core.check(core.exports.sv_sieve_pack(
+      s.put(routed), count, dimension, this.#sieve,
     ), 'queries'));
   }
 
@@ -54,8 +51,8 @@ export class RecallQueries {
   /** Offers n routed rows of a batch, from row `first` of it on, with their lists. */
   see(rows: number, lists: number, n: number, first: number, places: number): void {
     this.#core.check(this.#core.exports.sv_neighbors(
-      rows, lists, n, first, this.#dimension, this.#packed, this.#halfNorms, this.count, places,
-      NEIGHBORS, this.#distances, this.#lists, this.#scores,
+      rows, lists, n, first, this.#dimension, this.#sieve, this.count, places, NEIGHBORS,
+      this.#distances, this.#lists, this.#scratch,
     ), 'queries');
   }
 

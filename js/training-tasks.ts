@@ -140,12 +140,12 @@ export class TrainingTasks {
       const batch = await readPieces(this.#context, arena, pieces, this.#config);
       await this.#tick(0.1);
       const lists = arena.take(batch.n * 4);
-      const scores = arena.take(batch.n * 4);
+      const distances = arena.take(batch.n * 4);
       const measured = task.measure ? numbers : undefined;
-      const error = await this.#assign(arena, batch, { lists, scores }, measured);
+      const error = await this.#assign(arena, batch, { lists, distances }, measured);
       const counts = new Uint32Array(nLists);
       for (const list of core.words(lists, batch.n)) counts[list] = (counts[list] ?? 0) + 1;
-      const packed = packSegment(this.#context, this.#config, batch, nLists, { lists, scores });
+      const packed = packSegment(this.#context, this.#config, batch, nLists, lists);
       const from = packed.order?.map((row) => numbers[row] ?? 0) ?? numbers.slice();
       return { entry: packed.entry, bytes: packed.bytes, numbers: from, counts, error };
     } finally {
@@ -156,7 +156,7 @@ export class TrainingTasks {
   /** Assigns a batch, and compares it with the queries; the sum of squared errors. */
   async #assign(
     arena: Arena, { n, vectors }: { n: number; vectors: number },
-    to: { lists: number; scores: number }, numbers: Uint32Array | undefined,
+    to: { lists: number; distances: number }, numbers: Uint32Array | undefined,
   ): Promise<number> {
     const { clustering, queries } = this.#known;
     const rowBytes = this.#config.dimension * 4;
@@ -166,28 +166,15 @@ export class TrainingTasks {
     let error = 0;
     for (let at = 0; at < n; at += step) {
       const count = Math.min(step, n - at);
-      const [lists, scores] = [to.lists + at * 4, to.scores + at * 4];
+      const [lists, distances] = [to.lists + at * 4, to.distances + at * 4];
       const visit = (routed: number, first: number, size: number): void => {
-        error += this.#errors(routed, size, scores + first * 4);
         if (skip !== undefined) queries.see(routed, lists + first * 4, size, at + first, skip);
       };
-      clustering.assign(vectors + at * rowBytes, count, lists, scores, visit);
+      clustering.assign(vectors + at * rowBytes, count, lists, distances, visit);
+      error = this.#core.floats(distances, count).reduce((sum, one) => sum + one, error);
       await this.#tick(0.1 + 0.8 * (at + count) / n);
     }
     return error;
-  }
-
-  /** Sum of squared distances of routed rows to their centroids: |x - c|^2 = |x|^2 - 2 score. */
-  #errors(routed: number, n: number, scores: number): number {
-    const core = this.#core;
-    return core.withScratch((s) => {
-      const norms = s.take(n * 4);
-      core.check(core.exports.sv_norms(routed, n, this.#dimension, norms), 'vectors');
-      const best = core.floats(scores, n);
-      return core.floats(norms, n).reduce(
-        (sum, norm, i) => sum + Math.max(0, norm ** 2 - 2 * (best[i] ?? 0)), 0,
-      );
-    });
   }
 
   #neighbors(): Neighbors {

@@ -58,8 +58,8 @@ function packRows(
       metadata: section(blobSection(rows.metadata.slice(from, to))),
       contents: section(blobSection(rows.contents.slice(from, to))),
     };
-    const assignment = clustering && assignBatch(s, clustering, batch);
-    return packSegment(store, config, batch, snapshot.nLists, assignment);
+    const lists = clustering && assignBatch(s, clustering, batch);
+    return packSegment(store, config, batch, snapshot.nLists, lists);
   });
 }
 

@@ -18,9 +18,17 @@ export interface CoreExports {
   ): number;
   sv_pack_size(k: number, dim: number): number;
   sv_pack(rows: number, k: number, dim: number, packed: number, halfNorms: number): number;
+  sv_sieve_size(k: number, dim: number): number;
+  sv_sieve_scratch_size(k: number, dim: number): number;
+  sv_sieve_pack(rows: number, k: number, dim: number, sieve: number): number;
   sv_assign(
-    rows: number, n: number, dim: number, packed: number, halfNorms: number, k: number,
-    lists: number, scores: number,
+    rows: number, n: number, dim: number, sieve: number, k: number, scratch: number,
+    lists: number, distances: number,
+  ): number;
+  sv_neighbors(
+    rows: number, lists: number, n: number, firstRow: number, dim: number, sieve: number,
+    nQueries: number, skip: number, k: number, bestDistances: number, bestLists: number,
+    scratch: number,
   ): number;
 
   sv_f16_encode(values: number, n: number, halves: number): number;
@@ -43,11 +51,6 @@ export interface CoreExports {
     order: number, distances: number, scratch: number,
   ): number;
   sv_scan_run(scan: number): number;
-  sv_neighbors(
-    rows: number, lists: number, n: number, firstRow: number, dim: number, packed: number,
-    halfNorms: number, nQueries: number, skip: number, k: number, bestDistances: number,
-    bestLists: number, scores: number,
-  ): number;
 
   sv_order_by_list(
     lists: number, n: number, nLists: number, order: number, starts: number,

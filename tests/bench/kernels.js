@@ -67,14 +67,14 @@ function numbers(count, seed) {
 async function benchAssign() {
   for (const [k, dim] of SHAPES) {
     const core = await Core.load();
-    const { sv_assign, sv_pack, sv_pack_size } = core.exports;
+    const sv = core.exports;
     const rows = core.put(numbers(ROWS * dim, 1));
-    const packed = core.put(sv_pack_size(k, dim) * 4);
-    const halfNorms = core.put(k * 4);
-    core.check(sv_pack(core.put(numbers(k * dim, 2)), k, dim, packed, halfNorms));
-    const [lists, scores] = [core.put(ROWS * 4), core.put(ROWS * 4)];
+    const sieve = core.put(sv.sv_sieve_size(k, dim));
+    core.check(sv.sv_sieve_pack(core.put(numbers(k * dim, 2)), k, dim, sieve));
+    const scratch = core.put(sv.sv_sieve_scratch_size(k, dim));
+    const [lists, distances] = [core.put(ROWS * 4), core.put(ROWS * 4)];
     const perSecond = await rate(ROWS * k * dim, () =>
-      core.check(sv_assign(rows, ROWS, dim, packed, halfNorms, k, lists, scores)));
+      core.check(sv.sv_assign(rows, ROWS, dim, sieve, k, scratch, lists, distances)));
     line(`sv_assign, ${k} lists, ${dim} components`, `${(perSecond / 1e9).toFixed(1)} GMAC/s`);
   }
 }

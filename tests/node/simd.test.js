@@ -133,15 +133,23 @@ test('packs the same matrix', () => {
   }
 });
 
-test('assigns to the same lists with the same scores', () => {
+/** Builds the sieve of some rows in a core without comparing. */
+function sift(core, rows, k, dim) {
+  const { exports: sv } = core;
+  const sieve = core.reserve(sv.sv_sieve_size(k, dim));
+  assert.equal(sv.sv_sieve_pack(core.put(rows), k, dim, sieve), 0);
+  return [sieve, k, core.reserve(sv.sv_sieve_scratch_size(k, dim))];
+}
+
+test('assigns to the same lists at the same distances', () => {
   for (const dim of DIMS) {
     for (let n = 1; n <= 13; n++) {
       const [k, shift] = [1 + below(19), below(5)];
       const [rows, centroids] = [rowsOf(n * dim), rowsOf(k * dim)];
       both(`sv_assign n=${n} k=${k} dim=${dim} shift=${shift}`, (core, sv) => {
-        const matrix = pack(core, centroids, k, dim);
+        const sieve = sift(core, centroids, k, dim);
         const at = core.put(rows, shift);
-        return sv.sv_assign(at, n, dim, ...matrix, k, core.out(4 * n), core.out(4 * n, shift));
+        return sv.sv_assign(at, n, dim, ...sieve, core.out(4 * n), core.out(4 * n, shift));
       });
     }
   }
@@ -151,9 +159,30 @@ test('assigns more rows than a block and more centroids than a tile', () => {
   for (const [n, k, dim] of [[131, 200, 24], [64, 19, 7], [33, 8, 129]]) {
     const [rows, centroids] = [rowsOf(n * dim), rowsOf(k * dim)];
     both(`sv_assign n=${n} k=${k} dim=${dim}`, (core, sv) => {
-      const matrix = pack(core, centroids, k, dim);
-      return sv.sv_assign(core.put(rows), n, dim, ...matrix, k, core.out(4 * n), core.out(4 * n));
+      const sieve = sift(core, centroids, k, dim);
+      return sv.sv_assign(core.put(rows), n, dim, ...sieve, core.out(4 * n), core.out(4 * n));
     });
+  }
+});
+
+test('sieves as exactly as comparing all, where int16 cannot tell centroids apart', () => {
+  const [n, k, dim] = [200, 90, 40];
+  const near = (x) => Float32Array.from(x, (y, i) => (i % dim) / 64 + y * 2 ** -17);
+  const [rows, centroids] = [near(floats(n * dim)), near(floats(k * dim))];
+  const { outs } = both('sv_assign of tight rows', (core, sv) => {
+    const sieve = sift(core, centroids, k, dim);
+    return sv.sv_assign(core.put(rows), n, dim, ...sieve, core.out(4 * n), core.out(4 * n));
+  });
+  for (let i = 0; i < n; i++) {
+    const squares = Array.from({ length: k }, (_, j) => {
+      let sum = 0;
+      for (let t = 0; t < dim; t++) sum += (rows[i * dim + t] - centroids[j * dim + t]) ** 2;
+      return sum;
+    });
+    const least = Math.min(...squares);
+    const list = outs[0].readUInt32LE(4 * i);
+    assert.ok(Math.abs(squares[list] - least) <= 1e-6 * least, `row ${i}`);
+    assert.ok(Math.abs(outs[1].readFloatLE(4 * i) - least) <= 1e-6 * least, `row ${i}`);
   }
 });
 
@@ -165,8 +194,8 @@ test('gives ties to the same, the lower, list', () => {
     const centroids = new Float32Array(k * dim);
     for (let j = 0; j < k; j++) centroids.set(j < first ? row.map((x) => -x) : row, j * dim);
     const { outs } = both(`ties k=${k}`, (core, sv) => {
-      const matrix = pack(core, centroids, k, dim);
-      return sv.sv_assign(core.put(row), 1, dim, ...matrix, k, core.out(4), core.out(4));
+      const sieve = sift(core, centroids, k, dim);
+      return sv.sv_assign(core.put(row), 1, dim, ...sieve, core.out(4), core.out(4));
     });
     assert.equal(outs[0].readUInt32LE(0), first);
   }
@@ -293,12 +322,12 @@ test('finds the same neighbours', () => {
     const skip = Uint32Array.from({ length: nQueries }, () => (below(2) ? 100 + below(n) : NO_ROW));
     const best = new Float32Array(nQueries * k).fill(Infinity);
     both(`sv_neighbors n=${n} queries=${nQueries} dim=${dim}`, (core, sv) => {
-      const matrix = pack(core, queries, nQueries, dim);
+      const [sieve, , scratch] = sift(core, queries, nQueries, dim);
       const distances = core.out(best.byteLength);
       new Uint8Array(core.exports.memory.buffer).set(new Uint8Array(best.buffer), distances);
       return sv.sv_neighbors(
-        core.put(rows, shift), core.put(lists), n, 100, dim, ...matrix, nQueries, core.put(skip), k,
-        distances, core.out(best.byteLength), core.reserve(Math.ceil(nQueries / 8) * 8 * 16),
+        core.put(rows, shift), core.put(lists), n, 100, dim, sieve, nQueries, core.put(skip), k,
+        distances, core.out(best.byteLength), scratch,
       );
     });
   }
