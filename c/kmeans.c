@@ -19,7 +19,13 @@
  *     components, so that neither keeps all rows.
  *  5. A pass with objective 0 splits nothing: all rows lie on centroids
  *     already, and only duplicates could be parted.
- *  6. Forgy, as FAISS has it, and not k-means++, which costs about two
+ *  6. Rows that come in groups of neighbours go to few of the k lists, and
+ *     from pass to pass to nearly the same. So one pass compares with all,
+ *     and those after it with the lists that the rows of the group went to:
+ *     each row keeps at least the list it had, and the objective still never
+ *     rises. A list that was refilled has no group yet: all are compared
+ *     again.
+ *  7. Forgy, as FAISS has it, and not k-means++, which costs about two
  *     iterations (k sweeps of one distance a row, out of the fast kernel)
  *     before the first.
  */
@@ -34,12 +40,16 @@
 
 /* Where things are in the scratch the caller gave. */
 struct layout {
-  double *sums;      /* k * dim */
-  void *sieve;       /* of the centroids */
-  void *scratch;     /* of sv_assign */
-  uint32_t *counts;  /* k */
-  uint32_t *lists;   /* TILE */
-  float *distances;  /* TILE */
+  double *sums;          /* k * dim */
+  void *sieve;           /* of the centroids, or of those near a group */
+  void *scratch;         /* of sv_assign */
+  uint32_t *starts;      /* n_groups + 1: rows of group g */
+  uint32_t *near_starts; /* n_groups + 1: its part of near */
+  uint32_t *near;        /* the lists of each group, ascending */
+  uint32_t *counts;      /* k */
+  uint32_t *lists;       /* TILE */
+  float *distances;      /* TILE */
+  uint8_t *met;          /* k: whether a row of the group went there */
 };
 
 /* next_random is splitmix64. */
@@ -55,29 +65,53 @@ static uint32_t random_below(uint64_t *state, uint32_t n) {
   return (uint32_t)((next_random(state) >> 32) * n >> 32);
 }
 
-size_t sv_kmeans_scratch_size(uint32_t dim, uint32_t k) {
-  const uint64_t bytes = pad16((uint64_t)k * dim * sizeof(double)) +
-                         pad16(sv_sieve_size(k, dim)) +
-                         pad16(sv_sieve_scratch_size(k, dim)) +
-                         pad16((uint64_t)k * sizeof(uint32_t)) + TILE * 8;
-  if (k > SV_MAX_LISTS || dim > SV_MAX_DIM + 1 || bytes > SIZE_MAX) return 0;
-  return (size_t)bytes;
+/* take returns the offset of some bytes, and moves on behind them. */
+static uint64_t take(uint64_t *end, uint64_t bytes) {
+  const uint64_t at = *end;
+  *end += pad16(bytes);
+  return at;
 }
 
-static struct layout lay_out(const struct sv_kmeans *state, void *scratch) {
-  const uint32_t k = state->k, dim = state->dim;
-  uint8_t *p = scratch;
+/* lay_out places everything from memory on and returns where it ends; memory
+ * NULL asks for the size alone. */
+static uint64_t lay_out(uint32_t n, uint32_t dim, uint32_t k,
+                        uint32_t n_groups, void *memory, struct layout *at) {
+  uint64_t end = 0;
+  const uint64_t sums = take(&end, (uint64_t)k * dim * 8);
+  const uint64_t sieve = take(&end, sv_sieve_size(k, dim));
+  const uint64_t scratch = take(&end, sv_sieve_scratch_size(k, dim));
+  const uint64_t starts = take(&end, ((uint64_t)n_groups + 1) * 4);
+  const uint64_t near_starts = take(&end, ((uint64_t)n_groups + 1) * 4);
+  const uint64_t near = take(&end, n_groups > 1 ? (uint64_t)n * 4 : 0);
+  const uint64_t counts = take(&end, (uint64_t)k * 4);
+  const uint64_t lists = take(&end, TILE * 4);
+  const uint64_t distances = take(&end, TILE * 4);
+  const uint64_t met = take(&end, k);
+  if (!memory) return end;
+  uint8_t *p = memory;
+  at->sums = (double *)(void *)(p + sums);
+  at->sieve = p + sieve;
+  at->scratch = p + scratch;
+  at->starts = (uint32_t *)(void *)(p + starts);
+  at->near_starts = (uint32_t *)(void *)(p + near_starts);
+  at->near = (uint32_t *)(void *)(p + near);
+  at->counts = (uint32_t *)(void *)(p + counts);
+  at->lists = (uint32_t *)(void *)(p + lists);
+  at->distances = (float *)(void *)(p + distances);
+  at->met = p + met;
+  return end;
+}
+
+size_t sv_kmeans_scratch_size(uint32_t n, uint32_t dim, uint32_t k,
+                              uint32_t n_groups) {
+  if (k > SV_MAX_LISTS || dim > SV_MAX_DIM + 1 || n_groups > n) return 0;
+  const uint64_t bytes = lay_out(n, dim, k, n_groups, NULL, NULL);
+  return bytes > SIZE_MAX ? 0 : (size_t)bytes;
+}
+
+static struct layout laid_out(const struct sv_kmeans *state, void *scratch) {
   struct layout at;
-  at.sums = (double *)(void *)p;
-  p += pad16((uint64_t)k * dim * sizeof(double));
-  at.sieve = p;
-  p += pad16(sv_sieve_size(k, dim));
-  at.scratch = p;
-  p += pad16(sv_sieve_scratch_size(k, dim));
-  at.counts = (uint32_t *)(void *)p;
-  p += pad16(k * sizeof(uint32_t));
-  at.lists = (uint32_t *)(void *)p;
-  at.distances = (float *)(void *)(at.lists + TILE);
+  lay_out(state->n, state->dim, state->k, state->n_groups, scratch, &at);
   return at;
 }
 
@@ -102,24 +136,40 @@ static void pick_rows(const struct sv_kmeans *state, const float *rows,
   }
 }
 
+static int is_valid(const struct sv_kmeans *state, const uint32_t *starts) {
+  if (!(state->k >= 1 && state->n >= state->k && state->k <= SV_MAX_LISTS &&
+        state->dim >= 1 && state->dim <= SV_MAX_DIM + 1 &&
+        state->max_iters >= 1 && state->tolerance >= 0 &&
+        state->stall >= 0 && state->n_groups >= 1 &&
+        state->n_groups <= state->n))
+    return 0;
+  if (!starts) return state->n_groups == 1;
+  for (uint32_t g = 0; g < state->n_groups; g++)
+    if (starts[g] > starts[g + 1]) return 0;
+  return starts[0] == 0 && starts[state->n_groups] == state->n;
+}
+
 int32_t sv_kmeans_start(struct sv_kmeans *state, const float *rows,
-                        int32_t warm, float *centroids, void *scratch) {
-  const int valid = state->k >= 1 && state->n >= state->k &&
-                    state->k <= SV_MAX_LISTS && state->dim >= 1 &&
-                    state->dim <= SV_MAX_DIM + 1 && state->max_iters >= 1 &&
-                    state->tolerance >= 0 && state->stall >= 0;
-  if (!valid) return SV_ERROR_ARGUMENT;
+                        const uint32_t *starts, int32_t warm,
+                        float *centroids, void *scratch) {
+  if (!is_valid(state, starts)) return SV_ERROR_ARGUMENT;
   state->random = ~state->seed; /* splits draw from another stream */
   state->iteration = 0;
   state->next_row = 0;
+  state->group = 0;
+  state->compare_all = 1;
   state->repaired = 0;
   state->stop = SV_KMEANS_RUNNING;
   state->objective = 0;
   state->sum = 0;
   memset(state->history, 0, sizeof state->history);
   if (!warm) pick_rows(state, rows, centroids);
-  const struct layout at = lay_out(state, scratch);
-  return sv_sieve_pack(centroids, state->k, state->dim, at.sieve);
+  const struct layout at = laid_out(state, scratch);
+  at.starts[0] = 0;
+  at.starts[state->n_groups] = state->n;
+  if (starts)
+    memcpy(at.starts, starts, (state->n_groups + 1) * sizeof *starts);
+  return 0;
 }
 
 /* add_row adds x to the sum of its list. */
@@ -136,15 +186,16 @@ static void add_row(const float *x, uint32_t dim, double *sum) {
   for (; t < dim; t++) sum[t] += (double)x[t];
 }
 
+/* add_tile adds rows to the lists that near names; NULL names them all. */
 static void add_tile(struct sv_kmeans *state, const struct layout *at,
-                     const float *rows, uint32_t m) {
+                     const float *rows, uint32_t m, const uint32_t *near) {
   const uint32_t dim = state->dim;
   for (uint32_t i = 0; i < m; i++) {
-    const float *x = rows + (size_t)i * dim;
-    const size_t list = at->lists[i];
+    const size_t list = near ? near[at->lists[i]] : at->lists[i];
     state->sum += (double)at->distances[i];
     at->counts[list]++;
-    add_row(x, dim, at->sums + list * dim);
+    at->met[list] = 1;
+    add_row(rows + (size_t)i * dim, dim, at->sums + list * dim);
   }
 }
 
@@ -225,40 +276,78 @@ static uint32_t stop_rule(const struct sv_kmeans *state) {
   return i >= state->max_iters ? SV_KMEANS_MAX_ITERS : SV_KMEANS_RUNNING;
 }
 
+static void begin_pass(struct sv_kmeans *state, const struct layout *at,
+                       const float *centroids) {
+  memset(at->sums, 0, (size_t)state->k * state->dim * sizeof *at->sums);
+  memset(at->counts, 0, state->k * sizeof *at->counts);
+  memset(at->met, 0, state->k);
+  state->sum = 0;
+  state->group = 0;
+  at->near_starts[0] = 0;
+  if (state->compare_all)
+    sv_sieve_pack(centroids, NULL, state->k, state->dim, at->sieve);
+}
+
+/* end_group notes which lists the rows of a group went to. */
+static void end_group(const struct sv_kmeans *state, const struct layout *at) {
+  uint32_t end = at->near_starts[state->group];
+  for (uint32_t j = 0; j < state->k; j++)
+    if (at->met[j]) at->near[end++] = j;
+  at->near_starts[state->group + 1] = end;
+  memset(at->met, 0, state->k);
+}
+
 static void finish_pass(struct sv_kmeans *state, const struct layout *at,
                         float *centroids) {
+  const uint32_t repaired = state->repaired;
   state->objective = state->sum / (double)state->n;
   state->next_row = 0;
   state->iteration++;
   move_centroids(state, at, centroids);
   if (state->objective != 0) refill(state, at, centroids);
-  sv_sieve_pack(centroids, state->k, state->dim, at->sieve);
+  state->compare_all = state->n_groups == 1 || state->repaired > repaired;
   state->stop = stop_rule(state);
   state->history[state->iteration % 3] = state->objective;
+}
+
+/* next_tile assigns at most max_rows rows of one group and returns how many
+ * it did. */
+static uint32_t next_tile(struct sv_kmeans *state, const struct layout *at,
+                          const float *rows, uint32_t max_rows,
+                          const float *centroids) {
+  const uint32_t dim = state->dim, *starts = at->starts + state->group;
+  const uint32_t *near = NULL;
+  uint32_t n_lists = state->k;
+  if (!state->compare_all) {
+    near = at->near + at->near_starts[state->group];
+    n_lists = at->near_starts[state->group + 1] -
+              at->near_starts[state->group];
+    if (state->next_row == starts[0] && starts[0] < starts[1])
+      sv_sieve_pack(centroids, near, n_lists, dim, at->sieve);
+  }
+  const uint32_t left = starts[1] - state->next_row;
+  uint32_t m = left < max_rows ? left : max_rows;
+  if (m > TILE) m = TILE;
+  const float *tile = rows + (size_t)state->next_row * dim;
+  sv_assign(tile, m, dim, at->sieve, n_lists, at->scratch, at->lists,
+            at->distances);
+  add_tile(state, at, tile, m, near);
+  state->next_row += m;
+  if (state->next_row == starts[1]) {
+    if (state->n_groups > 1 && state->compare_all) end_group(state, at);
+    state->group++;
+  }
+  return m;
 }
 
 int32_t sv_kmeans_step(struct sv_kmeans *state, const float *rows,
                        uint32_t max_rows, float *centroids, void *scratch) {
   if (state->stop != SV_KMEANS_RUNNING) return 0;
   if (max_rows == 0) return SV_ERROR_ARGUMENT;
-  const struct layout at = lay_out(state, scratch);
-  const size_t dim = state->dim;
-  if (state->next_row == 0) {
-    memset(at.sums, 0, state->k * dim * sizeof *at.sums);
-    memset(at.counts, 0, state->k * sizeof *at.counts);
-    state->sum = 0;
-  }
-  while (max_rows > 0 && state->next_row < state->n) {
-    const uint32_t left = state->n - state->next_row;
-    uint32_t m = left < max_rows ? left : max_rows;
-    if (m > TILE) m = TILE;
-    const float *tile = rows + state->next_row * dim;
-    sv_assign(tile, m, state->dim, at.sieve, state->k, at.scratch, at.lists,
-              at.distances);
-    add_tile(state, &at, tile, m);
-    state->next_row += m;
-    max_rows -= m;
-  }
+  const struct layout at = laid_out(state, scratch);
+  if (state->next_row == 0) begin_pass(state, &at, centroids);
+  while (max_rows > 0 && state->next_row < state->n)
+    max_rows -= next_tile(state, &at, rows, max_rows, centroids);
   if (state->next_row < state->n) return 1;
   finish_pass(state, &at, centroids);
   return state->stop == SV_KMEANS_RUNNING;

@@ -150,14 +150,16 @@ static void mean_of(const float *rows, uint32_t k, uint32_t dim,
     for (uint32_t t = 0; t < dim; t++) mean[t] += rows[t] * share;
 }
 
-int32_t sv_sieve_pack(const float *rows, uint32_t k, uint32_t dim,
-                      void *memory) {
+int32_t sv_sieve_pack(const float *rows, const uint32_t *picks, uint32_t k,
+                      uint32_t dim, void *memory) {
   if (k == 0) return SV_ERROR_ARGUMENT;
   const struct sieve at = lay_out(memory, k, dim);
   const uint32_t wide = round_up(k, LANES);
   const size_t pairs = pairs_of(dim);
-  memcpy(at.rows, rows, (size_t)k * dim * sizeof *rows);
-  mean_of(rows, k, dim, at.center);
+  for (uint32_t j = 0; j < k; j++)
+    memcpy(at.rows + (size_t)j * dim,
+           rows + (size_t)(picks ? picks[j] : j) * dim, dim * sizeof *rows);
+  mean_of(at.rows, k, dim, at.center);
   for (uint32_t j = 0; j < wide; j++) {
     uint32_t *panel = at.panels + (size_t)(j / LANES) * pairs * LANES +
                       j % LANES;
@@ -167,7 +169,7 @@ int32_t sv_sieve_pack(const float *rows, uint32_t k, uint32_t dim,
       at.offsets[j] = -INFINITY;
       continue;
     }
-    const float *x = rows + (size_t)j * dim;
+    const float *x = at.rows + (size_t)j * dim;
     const float square = sv_squared_l2(x, at.center, dim);
     const float scale = scale_of(square);
     fix_row(x, at.center, dim, scale, panel, LANES);

@@ -164,9 +164,10 @@ int32_t sv_scores(const float *row, uint32_t dim, const float *packed,
 size_t sv_sieve_size(uint32_t k, uint32_t dim);
 size_t sv_sieve_scratch_size(uint32_t k, uint32_t dim);
 
-/* sv_sieve_pack builds the sieve of k >= 1 rows. */
-int32_t sv_sieve_pack(const float *rows, uint32_t k, uint32_t dim,
-                      void *sieve);
+/* sv_sieve_pack builds the sieve of k >= 1 rows: those that picks[k] names,
+ * or the first k when picks is NULL. */
+int32_t sv_sieve_pack(const float *rows, const uint32_t *picks, uint32_t k,
+                      uint32_t dim, void *sieve);
 
 /* sv_assign finds for each of n rows which of the k >= 1 vectors of a sieve
  * is nearest: lists[n] receives the index with the least sv_squared_l2, the
@@ -224,9 +225,14 @@ enum sv_kmeans_stop {
 };
 
 /* Lloyd's k-means as a state that the caller steps, so that it can report,
- * yield or stop between steps. The caller fills the first block. */
+ * yield or stop between steps. The caller fills the first block. Rows may
+ * come in groups of neighbours: a pass that compares with all lists then
+ * notes where the rows of each group went, and the passes after it compare
+ * them with those lists only. The first pass compares with all, and so does
+ * one that follows the repair of an empty list. */
 struct sv_kmeans {
   uint32_t n, dim, k;   /* n >= k >= 1 */
+  uint32_t n_groups;    /* 1 <= n_groups <= n; 1 always compares with all */
   uint32_t max_iters;   /* >= 1 */
   float tolerance;      /* >= 0: relative improvement of the objective */
   float stall;          /* >= 0; 0 switches the rule off */
@@ -235,6 +241,8 @@ struct sv_kmeans {
   uint64_t random;
   uint32_t iteration;   /* finished iterations */
   uint32_t next_row;
+  uint32_t group;       /* that of next_row */
+  uint32_t compare_all; /* whether the pass under way does */
   uint32_t repaired;    /* empty lists refilled, in all */
   uint32_t stop;        /* enum sv_kmeans_stop */
   double objective;     /* mean squared distance in the last full pass */
@@ -242,16 +250,20 @@ struct sv_kmeans {
   double history[3];
 };
 
-/* sv_kmeans_scratch_size returns the bytes of scratch for (dim, k):
- * the sieve of the centroids and its scratch, f64 sums and counts, and the
- * lists and distances of one tile of rows. */
-size_t sv_kmeans_scratch_size(uint32_t dim, uint32_t k);
+/* sv_kmeans_scratch_size returns the bytes of scratch: the sieve of the
+ * centroids, f64 sums and counts, the lists of each group (at most n in all),
+ * and the lists and distances of one tile of rows. */
+size_t sv_kmeans_scratch_size(uint32_t n, uint32_t dim, uint32_t k,
+                              uint32_t n_groups);
 
 /* sv_kmeans_start clears the state and, unless warm, writes k distinct rows
  * chosen by the seed to centroids (Forgy); warm keeps the centroids given.
- * scratch must be as large as sv_kmeans_scratch_size says, 16-aligned. */
+ * Group g is rows [starts[g], starts[g + 1]), where starts has n_groups + 1
+ * entries, ascending from 0 to n; NULL when there is one group. scratch must
+ * be as large as sv_kmeans_scratch_size says, 16-aligned. */
 int32_t sv_kmeans_start(struct sv_kmeans *state, const float *rows,
-                        int32_t warm, float *centroids, void *scratch);
+                        const uint32_t *starts, int32_t warm,
+                        float *centroids, void *scratch);
 
 /* sv_kmeans_step assigns at most max_rows further rows; when that ends a
  * pass it moves the centroids to the means of their rows, refills each empty

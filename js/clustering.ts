@@ -101,7 +101,7 @@ export class Clustering {
       this.#sieve = { pointer: core.alloc(size), size };
       const { pointer } = this.#sieve;
       core.withScratch((s) => core.check(core.exports.sv_sieve_pack(
-        s.put(this.#unpack()), nLists, dimension, pointer,
+        s.put(this.#unpack()), 0, nLists, dimension, pointer,
       ), 'centroids'));
     }
     return this.#sieve.pointer;

@@ -1,28 +1,29 @@
 /**
  * K-means on rows in wasm memory, in steps short enough to yield between.
  *
- * From TWO_LEVEL lists up it begins with two levels (as FAISS's two_level_clustering): about
- * sqrt(k) groups of all rows, then within each group its share of the lists, which costs
- * n sqrt(k) instead of n k per pass. Lloyd's passes over all rows and lists follow; from such a
- * start they need 5 instead of 11 to reach the same error (within 0.2 % of 25 passes from random
- * rows, on image descriptors, digits and word vectors at 64 rows a list), and the lists come out
- * more even (largest over mean 2.8 to 3.6 instead of 3.5 to 6.2 at 512 lists). Seats are shared out
- * by group size as in Webster's (Sainte-Lague's) method.
+ * From TWO_LEVEL lists up, about sqrt(k) groups of rows are found first (as in FAISS's
+ * two_level_clustering), on a sample of them, and within each group its share of the lists; seats
+ * are shared out by group size as in Webster's (Sainte-Lague's) method. Passes over all rows
+ * follow: one that compares with all lists, then some in which the rows of a group meet only the
+ * lists where it sent them (c/kmeans.c).
  */
 import type { Arena, Core } from './core.js';
 
 /** Offsets in `struct sv_kmeans` of c/sv.h under wasm32. */
 const KMEANS = {
-  n: 0, dim: 4, k: 8, maxIters: 12, tolerance: 16, stall: 20, seed: 24, iteration: 40, nextRow: 44,
-  stop: 52, objective: 56, size: 96,
+  n: 0, dim: 4, k: 8, nGroups: 12, maxIters: 16, tolerance: 20, stall: 24, seed: 32, iteration: 48,
+  nextRow: 52, stop: 68, objective: 72, size: 112,
 } as const;
 /** Multiplications in one step, about 10 ms of them. */
-const STEP_MACS = 1e8;
+const STEP_MACS = 2e8;
 /** Lists from which two levels pay. */
 const TWO_LEVEL = 128;
 /** Passes of each level at most: they only prepare the passes that count. */
-const LEVEL_ITERS = 8;
+const GROUP_ITERS = 8;
+const SHARE_ITERS = 4;
 const LEVEL_STALL = 0.02;
+/** Rows per group that the groups are found on. */
+const GROUP_ROWS = 256;
 
 export interface KmeansRows {
   readonly pointer: number;
@@ -49,12 +50,21 @@ export interface KmeansResult {
 /** Called between steps with the passes done so far. */
 type Tick = (passes: number) => Promise<void>;
 
-/** Lloyd's passes from the centroids given (warm) or from rows drawn by the seed. */
+/** Groups of rows: where each begins, in wasm memory. */
+interface Groups {
+  readonly starts: number;
+  readonly count: number;
+}
+
+/**
+ * Lloyd's passes: from rows drawn by the seed, or with groups from the centroids there are.
+ */
 async function lloyd(
-  core: Core, rows: KmeansRows, options: KmeansOptions, centroids: number, warm: boolean,
-  tick: Tick,
+  core: Core, rows: KmeansRows, options: KmeansOptions, centroids: number, tick: Tick,
+  groups?: Groups,
 ): Promise<KmeansResult> {
   const { n, dim } = rows;
+  const { starts, count } = groups ?? { starts: 0, count: 1 };
   const arena = core.arena();
   try {
     const state = arena.take(KMEANS.size);
@@ -62,14 +72,16 @@ async function lloyd(
     core.setWord(state + KMEANS.n, n);
     core.setWord(state + KMEANS.dim, dim);
     core.setWord(state + KMEANS.k, options.k);
+    core.setWord(state + KMEANS.nGroups, count);
     core.setWord(state + KMEANS.maxIters, options.maxIters);
     core.setFloat(state + KMEANS.tolerance, options.tolerance);
     core.setFloat(state + KMEANS.stall, options.stall);
     core.setWord(state + KMEANS.seed, options.seed);
-    const scratch = arena.take(core.exports.sv_kmeans_scratch_size(dim, options.k));
-    core.check(
-      core.exports.sv_kmeans_start(state, rows.pointer, warm ? 1 : 0, centroids, scratch), 'nLists',
-    );
+    const scratch = arena.take(core.exports.sv_kmeans_scratch_size(n, dim, options.k, count));
+    const warm = groups ? 1 : 0;
+    core.check(core.exports.sv_kmeans_start(
+      state, rows.pointer, starts, warm, centroids, scratch,
+    ), 'nLists');
     const step = Math.max(64, Math.floor(STEP_MACS / (options.k * dim)));
     const more = (): boolean => core.check(
       core.exports.sv_kmeans_step(state, rows.pointer, step, centroids, scratch), 'k-means',
@@ -102,50 +114,85 @@ export function shareSeats(sizes: readonly number[], seats: number): number[] {
   return shares;
 }
 
-/** Copies rows into the order of their groups; where each group begins. */
+/** Finds groups on some of the rows; writes their centroids. */
+async function findGroups(
+  core: Core, rows: KmeansRows, options: KmeansOptions, groups: number, tick: Tick,
+): Promise<void> {
+  const { dim } = rows;
+  const n = Math.min(rows.n, GROUP_ROWS * options.k);
+  const arena = core.arena();
+  try {
+    const picks = arena.take(n * 4);
+    const pointer = arena.take(n * dim * 4);
+    core.check(core.exports.sv_sample(rows.n, n, BigInt(options.seed), picks), 'k-means');
+    core.check(core.exports.sv_rows_gather(
+      rows.pointer, rows.n, dim * 4, picks, n, pointer,
+    ), 'k-means');
+    await lloyd(core, { pointer, n, dim }, options, groups, tick);
+  } finally {
+    arena.free();
+  }
+}
+
+/** Copies rows into the order of their groups, and writes where each group begins. */
 function groupRows(
-  core: Core, s: Arena, rows: KmeansRows, groups: number, nGroups: number, out: number,
-): Uint32Array {
-  const { n, dim } = rows;
+  core: Core, s: Arena, rows: KmeansRows, groups: number, nGroups: number,
+  to: { rows: number; starts: number },
+): void {
   const { exports } = core;
+  const { n, dim } = rows;
   const sieve = s.take(exports.sv_sieve_size(nGroups, dim));
   const lists = s.take(n * 4);
   const order = s.take(n * 4);
-  const starts = s.take((nGroups + 1) * 4);
-  core.check(exports.sv_sieve_pack(groups, nGroups, dim, sieve), 'k-means');
+  core.check(exports.sv_sieve_pack(groups, 0, nGroups, dim, sieve), 'k-means');
   core.check(exports.sv_assign(
     rows.pointer, n, dim, sieve, nGroups, s.take(exports.sv_sieve_scratch_size(nGroups, dim)),
     lists, s.take(n * 4),
   ), 'k-means');
-  core.check(exports.sv_order_by_list(lists, n, nGroups, order, starts), 'k-means');
-  core.check(exports.sv_rows_gather(rows.pointer, n, dim * 4, order, n, out), 'k-means');
-  return core.words(starts, nGroups + 1);
+  core.check(exports.sv_order_by_list(lists, n, nGroups, order, to.starts), 'k-means');
+  core.check(exports.sv_rows_gather(rows.pointer, n, dim * 4, order, n, to.rows), 'k-means');
 }
 
-/** Writes k centroids found in two levels. */
+/** Writes the centroids of each group's share of the k lists. */
+async function shareLists(
+  core: Core, rows: KmeansRows, starts: Uint32Array, options: KmeansOptions, centroids: number,
+  tick: Tick,
+): Promise<void> {
+  const { pointer, dim } = rows;
+  const sizes = Array.from({ length: starts.length - 1 }, (_, g) =>
+    (starts[g + 1] ?? 0) - (starts[g] ?? 0));
+  let done = 0;
+  for (const [g, k] of shareSeats(sizes, options.k).entries()) {
+    if (k === 0) continue;
+    const group = { pointer: pointer + (starts[g] ?? 0) * dim * 4, n: sizes[g] ?? 0, dim };
+    const part = { ...options, k, seed: options.seed + g };
+    await lloyd(core, group, part, centroids + done * dim * 4, tick);
+    done += k;
+  }
+}
+
+/** Writes k centroids found in two levels, and refined among near lists. */
 async function twoLevels(
   core: Core, rows: KmeansRows, options: KmeansOptions, centroids: number, tick: Tick,
-): Promise<void> {
+): Promise<KmeansResult> {
   const { n, dim } = rows;
-  const nGroups = Math.round(Math.sqrt(options.k));
+  const { k } = options;
+  const nGroups = Math.round(Math.sqrt(k));
+  const level = (maxIters: number): KmeansOptions => (
+    { ...options, tolerance: 0, stall: LEVEL_STALL, maxIters: Math.min(options.maxIters, maxIters) }
+  );
+  const wait = async (): Promise<void> => tick(0);
   const arena = core.arena();
   try {
     const groups = arena.take(nGroups * dim * 4);
-    const maxIters = Math.min(options.maxIters, LEVEL_ITERS);
-    const level = { ...options, tolerance: 0, stall: LEVEL_STALL, maxIters };
-    await lloyd(core, rows, { ...level, k: nGroups }, groups, false, tick);
-    const ordered = arena.take(n * dim * 4);
-    const starts = core.withScratch((s) => groupRows(core, s, rows, groups, nGroups, ordered));
-    const sizes = Array.from({ length: nGroups }, (_, g) =>
-      (starts[g + 1] ?? 0) - (starts[g] ?? 0));
-    let done = 0;
-    for (const [g, k] of shareSeats(sizes, options.k).entries()) {
-      if (k === 0) continue;
-      const group = { pointer: ordered + (starts[g] ?? 0) * dim * 4, n: sizes[g] ?? 0, dim };
-      const part = { ...level, k, seed: options.seed + g };
-      await lloyd(core, group, part, centroids + done * dim * 4, false, tick);
-      done += k;
-    }
+    await findGroups(core, rows, { ...level(GROUP_ITERS), k: nGroups }, groups, wait);
+    const ordered = { pointer: arena.take(n * dim * 4), n, dim };
+    const starts = arena.take((nGroups + 1) * 4);
+    core.withScratch((s) =>
+      groupRows(core, s, rows, groups, nGroups, { rows: ordered.pointer, starts }));
+    const shared = level(SHARE_ITERS);
+    await shareLists(core, ordered, core.words(starts, nGroups + 1), shared, centroids, wait);
+    return await lloyd(core, ordered, options, centroids, tick, { starts, count: nGroups });
   } finally {
     arena.free();
   }
@@ -155,7 +202,6 @@ async function twoLevels(
 export async function kmeans(
   core: Core, rows: KmeansRows, options: KmeansOptions, centroids: number, tick: Tick,
 ): Promise<KmeansResult> {
-  const warm = options.k >= TWO_LEVEL;
-  if (warm) await twoLevels(core, rows, options, centroids, async () => tick(0));
-  return lloyd(core, rows, options, centroids, warm, tick);
+  const find = options.k >= TWO_LEVEL ? twoLevels : lloyd;
+  return find(core, rows, options, centroids, tick);
 }

@@ -19,7 +19,7 @@ import { rowBytes } from './training-rows.js';
 const SAMPLE_PER_LIST = 64;
 const MIN_SAMPLE = 8_192;
 /** Held-out rows that recall is measured on: at most, and under memory limits at least. */
-const QUERIES = 1_000;
+const QUERIES = 500;
 const LEAST_QUERIES = 100;
 /** Fewer tell nothing: every list is then visited. */
 const FEWEST_QUERIES = 30;

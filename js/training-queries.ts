@@ -33,7 +33,7 @@ export class RecallQueries {
     this.#scratch = arena.take(core.exports.sv_sieve_scratch_size(count, dimension));
     if (count === 0) return;
     core.withScratch((s) => core.check(core.exports.sv_sieve_pack(
-      s.put(routed), count, dimension, this.#sieve,
+      s.put(routed), 0, count, dimension, this.#sieve,
     ), 'queries'));
   }
 

@@ -20,7 +20,7 @@ export interface CoreExports {
   sv_pack(rows: number, k: number, dim: number, packed: number, halfNorms: number): number;
   sv_sieve_size(k: number, dim: number): number;
   sv_sieve_scratch_size(k: number, dim: number): number;
-  sv_sieve_pack(rows: number, k: number, dim: number, sieve: number): number;
+  sv_sieve_pack(rows: number, picks: number, k: number, dim: number, sieve: number): number;
   sv_assign(
     rows: number, n: number, dim: number, sieve: number, k: number, scratch: number,
     lists: number, distances: number,
@@ -36,9 +36,9 @@ export interface CoreExports {
 
   sv_topk_sort(top: number): void;
 
-  sv_kmeans_scratch_size(dim: number, k: number): number;
+  sv_kmeans_scratch_size(n: number, dim: number, k: number, nGroups: number): number;
   sv_kmeans_start(
-    state: number, rows: number, warm: number, centroids: number, scratch: number,
+    state: number, rows: number, starts: number, warm: number, centroids: number, scratch: number,
   ): number;
   sv_kmeans_step(
     state: number, rows: number, maxRows: number, centroids: number, scratch: number,

@@ -18,13 +18,14 @@ static inline struct run make_run(uint32_t n, uint32_t dim, uint32_t k) {
   r.state.n = n;
   r.state.dim = dim;
   r.state.k = k;
+  r.state.n_groups = 1;
   r.state.max_iters = 100;
   r.state.tolerance = 0;
   r.state.stall = 0;
   r.state.seed = random_u64();
   r.rows = make((size_t)n * dim * sizeof(float));
   r.centroids = make((size_t)k * dim * sizeof(float));
-  r.scratch = make(sv_kmeans_scratch_size(dim, k));
+  r.scratch = make(sv_kmeans_scratch_size(n, dim, k, 1));
   random_floats(r.rows, (size_t)n * dim);
   return r;
 }
@@ -36,7 +37,7 @@ static inline void drop_run(struct run r) {
 }
 
 static inline void start(struct run *r, int32_t warm) {
-  CHECK(sv_kmeans_start(&r->state, r->rows, warm, r->centroids,
+  CHECK(sv_kmeans_start(&r->state, r->rows, NULL, warm, r->centroids,
                         r->scratch) == 0);
   CHECK(r->state.stop == SV_KMEANS_RUNNING && r->state.iteration == 0);
 }

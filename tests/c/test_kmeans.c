@@ -25,6 +25,111 @@ static void passes(void) {
   }
 }
 
+/* ---- groups ------------------------------------------------------------ */
+
+/* met[g * k + j] says whether rows of group g may go to list j. One pass by
+ * hand; notes where rows went, and returns the objective. */
+static double grouped_oracle(const struct run *r, const uint32_t *starts,
+                             const uint8_t *met, uint8_t *went, double *means,
+                             uint32_t *counts) {
+  const uint32_t dim = r->state.dim, k = r->state.k;
+  double sum = 0;
+  memset(means, 0, (size_t)k * dim * sizeof *means);
+  memset(counts, 0, k * sizeof *counts);
+  memset(went, 0, (size_t)r->state.n_groups * k);
+  for (uint32_t g = 0; g < r->state.n_groups; g++)
+    for (uint32_t i = starts[g]; i < starts[g + 1]; i++) {
+      float least = INFINITY;
+      uint32_t list = 0;
+      for (uint32_t j = 0; j < k; j++) {
+        const float d = sv_squared_l2_scalar(
+            r->rows + i * dim, r->centroids + j * dim, dim);
+        if (!met[g * k + j] || !(d < least)) continue;
+        least = d;
+        list = j;
+      }
+      sum += (double)least;
+      counts[list]++;
+      went[g * k + list] = 1;
+      for (uint32_t t = 0; t < dim; t++)
+        means[list * dim + t] += (double)r->rows[i * dim + t];
+    }
+  return sum / r->state.n;
+}
+
+/* One run in groups, some of them empty, stepped at random. */
+static void check_groups(struct run *r, const uint32_t *starts,
+                         uint8_t *met, uint8_t *went) {
+  const uint32_t dim = r->state.dim, k = r->state.k;
+  double *means = make(k * dim * sizeof *means);
+  uint32_t *counts = make(k * sizeof *counts);
+  CHECK(sv_kmeans_start(&r->state, r->rows, starts, 0, r->centroids,
+                        r->scratch) == 0);
+  memset(met, 1, (size_t)r->state.n_groups * k);
+  int all = 1;
+  for (int32_t more = 1; more == 1;) {
+    const double objective =
+        grouped_oracle(r, starts, met, went, means, counts);
+    const uint32_t iteration = r->state.iteration, was = r->state.repaired;
+    while (r->state.iteration == iteration)
+      more = step(r, 1 + random_below(90));
+    CHECK(fabs(r->state.objective - objective) <= 1e-5 * (1 + objective));
+    if (all) memcpy(met, went, (size_t)r->state.n_groups * k);
+    all = r->state.repaired > was || r->state.n_groups == 1;
+    if (all) memset(met, 1, (size_t)r->state.n_groups * k);
+    for (uint32_t j = 0; j < k && r->state.repaired == was; j++)
+      for (uint32_t t = 0; t < dim; t++)
+        CHECK(fabs((double)r->centroids[j * dim + t] -
+                   means[j * dim + t] / counts[j]) < 1e-5);
+  }
+  free(means);
+  free(counts);
+}
+
+static void groups(void) {
+  for (uint32_t round = 0; round < 40; round++) {
+    const uint32_t dim = 1 + random_below(9), k = 2 + random_below(30);
+    const uint32_t n = 100 + random_below(200), n_groups = 1 + round % 7;
+    struct run r = make_run(n, dim, k);
+    for (uint32_t i = 0; round % 3 == 0 && i < n / 2; i++) /* for repairs */
+      memcpy(r.rows + i * dim, r.rows, dim * sizeof *r.rows);
+    r.state.n_groups = n_groups;
+    r.state.max_iters = 6;
+    free(r.scratch);
+    r.scratch = make(sv_kmeans_scratch_size(n, dim, k, n_groups));
+    uint32_t *starts = make((n_groups + 1) * sizeof *starts);
+    uint8_t *met = make((size_t)n_groups * k);
+    uint8_t *went = make((size_t)n_groups * k);
+    starts[0] = 0;
+    for (uint32_t g = 1; g <= n_groups; g++)
+      starts[g] = g == n_groups ? n
+                                : starts[g - 1] + random_below(3) *
+                                      random_below(n - starts[g - 1]) / 2;
+    check_groups(&r, starts, met, went);
+    free(starts);
+    free(met);
+    free(went);
+    drop_run(r);
+  }
+}
+
+static void groups_refused(void) {
+  struct run r = make_run(10, 2, 3);
+  r.state.n_groups = 2;
+  free(r.scratch);
+  r.scratch = make(sv_kmeans_scratch_size(10, 2, 3, 2));
+  const uint32_t good[3] = {0, 4, 10};
+  const uint32_t bad[4][3] = {{1, 4, 10}, {0, 4, 9}, {0, 11, 10}, {0, 4, 11}};
+  CHECK(sv_kmeans_start(&r.state, r.rows, good, 0, r.centroids, r.scratch) ==
+        0);
+  CHECK(sv_kmeans_start(&r.state, r.rows, NULL, 0, r.centroids, r.scratch) ==
+        SV_ERROR_ARGUMENT);
+  for (uint32_t i = 0; i < 4; i++)
+    CHECK(sv_kmeans_start(&r.state, r.rows, bad[i], 0, r.centroids,
+                          r.scratch) == SV_ERROR_ARGUMENT);
+  drop_run(r);
+}
+
 static void falls(void) {
   for (uint32_t round = 0; round < 20; round++) {
     struct run r = make_run(500 + random_below(1000), 1 + random_below(20),
@@ -228,7 +333,7 @@ static void arguments(void) {
   do {                                                                 \
     r.state = good;                                                    \
     r.state.field = value;                                             \
-    CHECK(sv_kmeans_start(&r.state, r.rows, 0, r.centroids,            \
+    CHECK(sv_kmeans_start(&r.state, r.rows, NULL, 0, r.centroids,      \
                           r.scratch) == SV_ERROR_ARGUMENT);            \
   } while (0)
   REFUSES(k, 0);
@@ -236,20 +341,26 @@ static void arguments(void) {
   REFUSES(n, 2);
   REFUSES(dim, 0);
   REFUSES(dim, SV_MAX_DIM + 2);
+  REFUSES(n_groups, 0);
+  REFUSES(n_groups, 11);
   REFUSES(max_iters, 0);
   REFUSES(tolerance, -1);
   REFUSES(tolerance, NAN);
   REFUSES(stall, -1);
   REFUSES(stall, NAN);
 #undef REFUSES
-  CHECK(sv_kmeans_scratch_size(SV_MAX_DIM + 2, 1) == 0);
-  CHECK(sv_kmeans_scratch_size(1, SV_MAX_LISTS + 1) == 0);
-  CHECK(sv_kmeans_scratch_size(UINT32_MAX, UINT32_MAX) == 0);
+  CHECK(sv_kmeans_scratch_size(1, SV_MAX_DIM + 2, 1, 1) == 0);
+  CHECK(sv_kmeans_scratch_size(1, 1, SV_MAX_LISTS + 1, 1) == 0);
+  CHECK(sv_kmeans_scratch_size(3, 1, 1, 4) == 0);
+  CHECK(sv_kmeans_scratch_size(UINT32_MAX, UINT32_MAX, UINT32_MAX, 1) == 0);
   drop_run(r);
 }
 
 int main(void) {
   run("each pass is one of Lloyd's", passes);
+  run("compares the rows of a group with the lists they once went to",
+      groups);
+  run("refuses groups that are not all of the rows", groups_refused);
   run("the objective never rises but after a split", falls);
   run("starts from k different rows", forgy);
   run("gives the same bits however it is stepped", stepping);

@@ -54,7 +54,7 @@ static struct sifted sift(uint32_t k, uint32_t dim, enum kind kind) {
                      make(sv_sieve_size(k, dim)),
                      make(sv_sieve_scratch_size(k, dim))};
   fill(s.rows, k, dim, kind);
-  CHECK(sv_sieve_pack(s.rows, k, dim, s.sieve) == 0);
+  CHECK(sv_sieve_pack(s.rows, NULL, k, dim, s.sieve) == 0);
   return s;
 }
 
@@ -142,12 +142,25 @@ static void assigns_ties(void) {
       for (uint32_t t = 0; t < DIM; t++) x[t] = s.rows[second * DIM + t] * 4;
       memcpy(s.rows + first * DIM, x, sizeof x);
       memcpy(s.rows + second * DIM, x, sizeof x);
-      CHECK(sv_sieve_pack(s.rows, K, DIM, s.sieve) == 0);
+      CHECK(sv_sieve_pack(s.rows, NULL, K, DIM, s.sieve) == 0);
       CHECK(sv_assign(x, 1, DIM, s.sieve, K, s.scratch, &list, &distance) ==
             0);
       CHECK(list == first && distance == 0);
       drop(s);
     }
+}
+
+static void assigns_picked(void) {
+  const uint32_t picks[11] = {40, 3, 3, 17, 0, 49, 8, 9, 25, 31, 2};
+  const struct sifted all = sift(50, 7, EVEN);
+  float picked[11 * 7], rows[60 * 7];
+  for (uint32_t j = 0; j < 11; j++)
+    memcpy(picked + j * 7, all.rows + picks[j] * 7, 7 * sizeof *picked);
+  const struct sifted s = {11, 7, picked, all.sieve, all.scratch};
+  CHECK(sv_sieve_pack(all.rows, picks, 11, 7, s.sieve) == 0);
+  random_floats(rows, 60 * 7);
+  check_assign(&s, rows, 60);
+  drop(all);
 }
 
 /* The largest products there are: vectors along one axis or a diagonal, and
@@ -166,9 +179,9 @@ static void assigns_aligned(void) {
   void *sieve = make(sv_sieve_size(4, DIM));
   const struct sifted s = {4, DIM, rows, sieve,
                            make(sv_sieve_scratch_size(4, DIM))};
-  CHECK(sv_sieve_pack(rows, 4, DIM, sieve) == 0);
+  CHECK(sv_sieve_pack(rows, NULL, 4, DIM, sieve) == 0);
   check_assign(&s, rows, 4);
-  CHECK(sv_sieve_pack(tiny, 2, DIM, sieve) == 0);
+  CHECK(sv_sieve_pack(tiny, NULL, 2, DIM, sieve) == 0);
   const struct sifted two = {2, DIM, tiny, sieve, s.scratch};
   check_assign(&two, tiny, 2);
   free(sieve);
@@ -184,7 +197,7 @@ static void assigns_nan(void) {
   CHECK(list == 0 && distance == INFINITY);
   CHECK(sv_assign(x, 1, 4, s.sieve, 0, s.scratch, &list, &distance) ==
         SV_ERROR_ARGUMENT);
-  CHECK(sv_sieve_pack(s.rows, 0, 4, s.sieve) == SV_ERROR_ARGUMENT);
+  CHECK(sv_sieve_pack(s.rows, NULL, 0, 4, s.sieve) == SV_ERROR_ARGUMENT);
   drop(s);
 }
 
@@ -235,7 +248,7 @@ static void check_neighbors(uint32_t n, uint32_t n_queries, uint32_t dim,
       memcpy(s.rows + q * dim, rows + (skip[q] - 1000) * dim,
              dim * sizeof *rows);
   }
-  CHECK(sv_sieve_pack(s.rows, n_queries, dim, s.sieve) == 0);
+  CHECK(sv_sieve_pack(s.rows, NULL, n_queries, dim, s.sieve) == 0);
   for (uint32_t i = 0; i < n_queries * k; i++) {
     best[i] = INFINITY;
     best_lists[i] = SV_NO_ROW;
@@ -271,7 +284,7 @@ static void neighbor_ties(void) {
   void *scratch = make(sv_sieve_scratch_size(1, 1));
   float best[3] = {INFINITY, INFINITY, INFINITY};
   uint32_t best_lists[3] = {SV_NO_ROW, SV_NO_ROW, SV_NO_ROW};
-  CHECK(sv_sieve_pack(&query, 1, 1, sieve) == 0);
+  CHECK(sv_sieve_pack(&query, NULL, 1, 1, sieve) == 0);
   CHECK(sv_neighbors(rows, lists, 5, 0, 1, sieve, 1, &skip, 3, best,
                      best_lists, scratch) == 0);
   CHECK(best_lists[0] == 13 && best_lists[1] == 10 && best_lists[2] == 11);
@@ -288,6 +301,7 @@ int main(void) {
   run("assigns rows of one kind to vectors of another", assigns_across);
   run("assigns more rows and vectors than a block holds", assigns_many);
   run("gives ties to the lower list wherever the two are", assigns_ties);
+  run("assigns to the vectors picked", assigns_picked);
   run("assigns the largest products without overflow", assigns_aligned);
   run("gives a row with a NaN to list 0", assigns_nan);
   run("refuses sizes over its limits", sizes);

@@ -24,8 +24,9 @@ const SCAN = {
   nProbes: 80, minProbes: 84, position: 88, block: 92, rowsScanned: 96, missing: 100, size: 104,
 };
 const KMEANS = {
-  n: 0, dim: 4, k: 8, maxIters: 12, tolerance: 16, stall: 20, seed: 24, random: 32,
-  iteration: 40, nextRow: 44, repaired: 48, stop: 52, objective: 56, sum: 64, history: 72, size: 96,
+  n: 0, dim: 4, k: 8, nGroups: 12, maxIters: 16, tolerance: 20, stall: 24, seed: 32,
+  random: 40, iteration: 48, nextRow: 52, group: 56, compareAll: 60, repaired: 64, stop: 68,
+  objective: 72, sum: 80, history: 88, size: 112,
 };
 
 /** One build, with an arena that each case fills from its start, in the same order in both. */
@@ -137,7 +138,7 @@ test('packs the same matrix', () => {
 function sift(core, rows, k, dim) {
   const { exports: sv } = core;
   const sieve = core.reserve(sv.sv_sieve_size(k, dim));
-  assert.equal(sv.sv_sieve_pack(core.put(rows), k, dim, sieve), 0);
+  assert.equal(sv.sv_sieve_pack(core.put(rows), 0, k, dim, sieve), 0);
   return [sieve, k, core.reserve(sv.sv_sieve_scratch_size(k, dim))];
 }
 
@@ -342,7 +343,7 @@ test('trains the same centroids in the same number of iterations', () => {
     both(`sv_kmeans n=${n} k=${k} dim=${dim}`, (core, sv) => {
       const at = core.reserve(KMEANS.size);
       const view = core.view();
-      for (const [name, value] of Object.entries({ n, dim, k, maxIters: 8 })) {
+      for (const [name, value] of Object.entries({ n, dim, k, nGroups: 1, maxIters: 8 })) {
         view.setUint32(at + KMEANS[name], value, true);
       }
       view.setFloat32(at + KMEANS.tolerance, 1e-6, true);
@@ -350,8 +351,8 @@ test('trains the same centroids in the same number of iterations', () => {
       view.setBigUint64(at + KMEANS.seed, BigInt(dim), true);
       const rowsAt = core.put(rows, shift);
       const centroids = core.out(4 * k * dim, shift);
-      const scratch = core.reserve(sv.sv_kmeans_scratch_size(dim, k));
-      assert.equal(sv.sv_kmeans_start(at, rowsAt, 0, centroids, scratch), 0);
+      const scratch = core.reserve(sv.sv_kmeans_scratch_size(n, dim, k, 1));
+      assert.equal(sv.sv_kmeans_start(at, rowsAt, 0, 0, centroids, scratch), 0);
       let code;
       while ((code = sv.sv_kmeans_step(at, rowsAt, 1 + (dim % 50), centroids, scratch)) === 1);
       const counters = ['iteration', 'nextRow', 'repaired', 'stop'];
