@@ -51,42 +51,68 @@ interface Ranked {
   readonly nearest: number;
 }
 
-/** How far beyond the nearest each list is from one query. */
-function rankGaps(core: Core, clustering: Clustering, query: Float32Array): Ranked {
-  const { nLists } = clustering;
-  return core.withScratch((s) => {
-    const order = s.take(nLists * 4);
-    const distances = s.take(nLists * 4);
-    core.check(core.exports.sv_rank_lists(
-      s.put(query), clustering.dimension, clustering.packed, clustering.halfNorms, nLists, order,
-      distances, s.take(core.exports.sv_rank_scratch_size(nLists)),
-    ), 'queries');
-    const ranked = core.floats(distances, nLists);
-    const nearest = ranked[0] ?? 0;
-    const gaps = new Float64Array(nLists);
-    core.words(order, nLists).forEach((list, j) => {
-      gaps[list] = ((ranked[j] ?? 0) - nearest) * (j + 1) ** 0.75;
+/** Says how far beyond the nearest each list is from a query. */
+class Ranking {
+  readonly #core: Core;
+  readonly #clustering: Clustering;
+  readonly #factors: Float64Array;
+
+  constructor(core: Core, clustering: Clustering) {
+    this.#core = core;
+    this.#clustering = clustering;
+    this.#factors = Float64Array.from({ length: clustering.nLists }, (_, j) => (j + 1) ** 0.75);
+  }
+
+  of(query: Float32Array): Ranked {
+    const core = this.#core;
+    const { nLists, dimension, packed, halfNorms } = this.#clustering;
+    return core.withScratch((s) => {
+      const order = s.take(nLists * 4);
+      const distances = s.take(nLists * 4);
+      core.check(core.exports.sv_rank_lists(
+        s.put(query), dimension, packed, halfNorms, nLists, order, distances,
+        s.take(core.exports.sv_rank_scratch_size(nLists)),
+      ), 'queries');
+      const lists = core.words(order, nLists);
+      const ranked = core.floats(distances, nLists);
+      const nearest = ranked[0] ?? 0;
+      const gaps = new Float64Array(nLists);
+      for (let j = 0; j < nLists; j++) {
+        gaps[lists[j] ?? 0] = ((ranked[j] ?? 0) - nearest) * (this.#factors[j] ?? 0);
+      }
+      return { gaps, nearest };
     });
-    return { gaps, nearest };
-  });
+  }
 }
 
 function quantile(sorted: Float64Array, p: number): number {
   return sorted[Math.min(sorted.length - 1, Math.ceil(p * sorted.length) - 1)] ?? Infinity;
 }
 
+/** The variance, over queries, of the share of their scores that a ratio finds. */
+function recallVariance(scores: readonly Float64Array[], ratio: number): number {
+  let [sum, squares] = [0, 0];
+  for (const row of scores) {
+    let found = 0;
+    for (const score of row) if (score <= ratio) found++;
+    sum += found / row.length;
+    squares += (found / row.length) ** 2;
+  }
+  return Math.max(0, squares / scores.length - (sum / scores.length) ** 2);
+}
+
 /** Stop ratios for the targets, from the scores of the k nearest of each query. */
 function ratios(scores: readonly Float64Array[]): number[] {
-  const all = Float64Array.from(scores.flatMap((row) => [...row])).sort();
+  const all = new Float64Array(scores.reduce((sum, row) => sum + row.length, 0));
+  scores.reduce((at, row) => {
+    all.set(row, at);
+    return at + row.length;
+  }, 0);
+  all.sort();
   let least = 0;
   return TARGETS.map((target) => {
-    const ratio = quantile(all, target);
-    const found = (row: Float64Array): number => row.filter((score) => score <= ratio).length;
-    const recalls = scores.map((row) => found(row) / row.length);
-    const mean = recalls.reduce((sum, recall) => sum + recall, 0) / recalls.length;
-    const squares = recalls.reduce((sum, recall) => sum + (recall - mean) ** 2, 0);
-    const variance = squares / recalls.length;
-    const raised = target + SAFETY * Math.sqrt(variance / recalls.length);
+    const variance = recallVariance(scores, quantile(all, target));
+    const raised = target + SAFETY * Math.sqrt(variance / scores.length);
     least = Math.max(least, quantile(all, Math.min(raised, (1 + target) / 2)));
     return least;
   });
@@ -101,9 +127,10 @@ export async function calibrate(
   const count = queries.length / dim;
   if (count === 0) return { recall: [1], at10: [Infinity], at100: [Infinity] };
   const { distances, lists } = mergeNeighbors(parts, count);
+  const ranking = new Ranking(core, clustering);
   const ranked: Ranked[] = [];
   for (let q = 0; q < count; q++) {
-    ranked.push(rankGaps(core, clustering, queries.subarray(q * dim, (q + 1) * dim)));
+    ranked.push(ranking.of(queries.subarray(q * dim, (q + 1) * dim)));
     if (q % RANKED_AT_ONCE === 0) await tick(q / count);
   }
   const middle = ranked.map(({ nearest }) => nearest).sort((x, y) => x - y)[count >> 1] ?? 0;

@@ -96,7 +96,7 @@ export class Core {
     return out;
   }
 
-  floats(pointer: number, length: number): Float32Array {
+  floats(pointer: number, length: number): Float32Array<ArrayBuffer> {
     return new Float32Array(this.exports.memory.buffer, pointer, length).slice();
   }
 

@@ -81,14 +81,17 @@ function readParallel(options: ColumnOptions, embeds: boolean, dimension: number
   const toEmbed = embeds && vectors === undefined;
   const naming = namedList('vectors');
   const rows = [...ids.keys()];
+  const none = new Array<undefined>(count).fill(undefined);
   const metadata = readColumn('metadata', options.metadata, count);
   const contents = readColumn('contents', options.contents, count);
   return {
     ids, naming, given: toEmbed ? [] : rows, missing: toEmbed ? rows : [],
     vectors: toEmbed ? NONE : copyVectors(naming, vectors, count, dimension),
     texts: toEmbed ? contents.map((text, i) => readEmbeddable(`contents[${i}]`, text)) : [],
-    metadata: metadata.map((entry, i) => readMetadata(`metadata[${i}]`, entry)),
-    contents: contents.map((entry, i) => readContents(`contents[${i}]`, entry)),
+    metadata: options.metadata === undefined ? none
+      : metadata.map((entry, i) => readMetadata(`metadata[${i}]`, entry)),
+    contents: options.contents === undefined ? none
+      : contents.map((entry, i) => readContents(`contents[${i}]`, entry)),
   };
 }
 

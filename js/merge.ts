@@ -24,6 +24,8 @@ import type { AbortSignalLike, Progress } from '../types/api.js';
 
 const FANOUT = 8;
 const MERGE_BYTES = 12 << 20;
+/** Segments over this are merged no more: fewer than three of them would make one. */
+const LARGE_BYTES = MERGE_BYTES / 3;
 
 /** One segment as the whole of its living rows. */
 export async function wholePiece(index: OpenIndex, entry: SegmentEntry): Promise<Piece> {
@@ -170,7 +172,7 @@ function chooseMerge(manifest: Manifest): SegmentEntry[] {
   if (strays.length > 0) return fitting(strays);
   const tiers = new Map<number, SegmentEntry[]>();
   for (const entry of manifest.segments) {
-    if (objectSize(entry.object) * 2 > MERGE_BYTES) continue;
+    if (objectSize(entry.object) > LARGE_BYTES) continue;
     const members = tiers.get(tier(entry)) ?? [];
     tiers.set(tier(entry), [...members, entry]);
   }

@@ -119,6 +119,19 @@ export function sealObject(
   return { ref: { ...bare, tableHash: hash(core, bytes.subarray(0, tableEnd)) }, bytes };
 }
 
+/** Chunks of a section as they were stored, and the hashes they must have. */
+export interface SealedRange {
+  readonly section: number;
+  /** The first plain byte that was asked for. */
+  readonly from: number;
+  readonly first: number;
+  readonly count: number;
+  readonly sealed: Uint8Array;
+  readonly hashes: Uint8Array;
+}
+
+const NOTHING = new Uint8Array(0);
+
 /** Reads byte ranges of the sections of one object, checking all it reads. */
 export class ObjectReader {
   readonly ref: ObjectRef;
@@ -179,45 +192,50 @@ export class ObjectReader {
     }
   }
 
-  /** The chunks that hold plain bytes [from, to) of a section, sealed. */
-  async #chunks(
-    section: number, from: number, to: number,
-  ): Promise<{ first: number; count: number; sealed: Uint8Array }> {
-    const first = Math.floor(from / CHUNK_PLAIN);
-    const count = Math.ceil(to / CHUNK_PLAIN) - first;
-    const length = this.ref.lengths[section] ?? 0;
-    const start = first * CHUNK_SEALED;
-    const end = Math.min((first + count) * CHUNK_SEALED, sealedSize(length));
-    const base = HEADER + this.#tableSize + (this.#sectionOffsets[section] ?? 0);
-    return { first, count, sealed: await this.#read(base + start, end - start) };
-  }
-
-  /**
-   * Opens plain bytes [from, to) of a section and hands the place of the first of them in wasm
-   * memory to `use`, which must take what it wants before it returns.
-   */
-  async open<T>(
-    section: number, from: number, to: number, use: (pointer: number) => T,
-  ): Promise<T> {
-    const { core, keyring } = this.context;
+  /** Reads the chunks that hold plain bytes [from, to) of a section, still sealed. */
+  async fetch(section: number, from: number, to: number): Promise<SealedRange> {
     const length = this.ref.lengths[section] ?? 0;
     if (from > to || to > length) {
       const message = `object ${this.#key}: a range runs past section ${section}`;
       throw new SealvecError('CORRUPTED', message);
     }
-    if (from === to) return use(0);
+    if (from === to) return { section, from, first: 0, count: 0, sealed: NOTHING, hashes: NOTHING };
+    const first = Math.floor(from / CHUNK_PLAIN);
+    const count = Math.ceil(to / CHUNK_PLAIN) - first;
+    const start = first * CHUNK_SEALED;
+    const end = Math.min((first + count) * CHUNK_SEALED, sealedSize(length));
+    const base = HEADER + this.#tableSize + (this.#sectionOffsets[section] ?? 0);
     const table = await this.table();
-    const { first, count, sealed } = await this.#chunks(section, from, to);
+    const hashAt = ((this.#sectionChunks[section] ?? 0) + first) * HASH;
+    const hashes = table.subarray(hashAt, hashAt + count * HASH);
+    const sealed = await this.#read(base + start, end - start);
+    return { section, from, first, count, sealed, hashes };
+  }
+
+  /**
+   * Opens what was fetched and hands the place of its first byte in wasm memory to `use`, which
+   * must take what it wants before it returns.
+   */
+  openFetched<T>(range: SealedRange, use: (pointer: number) => T): T {
+    const { core, keyring } = this.context;
+    const { section, from, first, count, sealed, hashes } = range;
+    const length = this.ref.lengths[section] ?? 0;
+    if (count === 0) return use(0);
     return core.withScratch((s) => {
       const out = s.take(Math.min(count * CHUNK_PLAIN, length - first * CHUNK_PLAIN));
-      const hashAt = ((this.#sectionChunks[section] ?? 0) + first) * HASH;
-      const hashes = table.subarray(hashAt, hashAt + count * HASH);
       core.check(core.exports.sv_open_chunks(
         keyring.keys(this.ref.epoch).objects.pointer, s.put(this.#header), HEADER, section, length,
         first, count, s.put(sealed), sealed.length, s.put(hashes), out,
       ), `object ${this.#key}`);
       return use(out + from - first * CHUNK_PLAIN);
     });
+  }
+
+  /** Fetches and opens plain bytes [from, to) of a section. */
+  async open<T>(
+    section: number, from: number, to: number, use: (pointer: number) => T,
+  ): Promise<T> {
+    return this.openFetched(await this.fetch(section, from, to), use);
   }
 
   /** Plain bytes [from, to) of a section. */

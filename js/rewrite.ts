@@ -4,7 +4,9 @@
  */
 import type { Arena, Core } from './core.js';
 import { type IndexConfig, type SegmentEntry, SECTIONS, vectorBytes } from './manifest.js';
-import { type ObjectContext, ObjectReader, type SectionSource } from './object.js';
+import {
+  type ObjectContext, ObjectReader, type SealedRange, type SectionSource,
+} from './object.js';
 import type { RowBatch } from './pack.js';
 
 /** Live rows of one segment, ascending, within [from, to). */
@@ -36,32 +38,69 @@ export function livingRows(rows: number, dead: ReadonlySet<number>): Uint32Array
 /** Bytes of sealed vectors opened at a time. */
 const WINDOW_BYTES = 2 << 20;
 
-/** Opens the vectors of a piece's rows as float32 at `out`, window by window. */
-export async function readVectors(
-  reader: ObjectReader, piece: Piece, config: IndexConfig, out: number,
-): Promise<void> {
-  const { core } = reader.context;
-  const size = vectorBytes(config);
-  const { rows } = piece;
-  const span = Math.max(1, Math.floor(WINDOW_BYTES / size));
+/** Rows of a piece whose vectors are opened together: [at, end) of its rows, [from, to) stored. */
+interface Window {
+  readonly at: number;
+  readonly end: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+function cutWindows(rows: Uint32Array, span: number): Window[] {
+  const windows: Window[] = [];
   for (let at = 0; at < rows.length;) {
     const from = rows[at] ?? 0;
     let end = at;
     while (end < rows.length && (rows[end] ?? 0) < from + span) end++;
-    const to = (rows[end - 1] ?? from) + 1;
-    const picks = rows.subarray(at, end);
-    const target = out + at * config.dimension * 4;
-    await reader.open(SECTIONS.vectors, from * size, to * size, (plain) => core.withScratch((s) => {
-      const n = picks.length;
-      const half = config.precision === 'float16';
-      const stored = half ? s.take(n * size) : target;
-      core.check(core.exports.sv_rows_gather(
-        plain, to - from, size, s.put(picks.map((row) => row - from)), n, stored,
-      ), 'vectors');
-      if (!half) return;
-      core.check(core.exports.sv_f16_decode(stored, n * config.dimension, target), 'vectors');
-    }));
+    windows.push({ at, end, from, to: (rows[end - 1] ?? from) + 1 });
     at = end;
+  }
+  return windows;
+}
+
+/** Takes the rows of an opened window, whose bytes are at `plain`, as float32. */
+function takeWindow(
+  core: Core, config: IndexConfig, { from, to }: Window, picks: Uint32Array, plain: number,
+  target: number,
+): void {
+  const size = vectorBytes(config);
+  const n = picks.length;
+  const half = config.precision === 'float16';
+  core.withScratch((s) => {
+    const stored = half ? s.take(n * size) : target;
+    core.check(core.exports.sv_rows_gather(
+      plain, to - from, size, s.put(picks.map((row) => row - from)), n, stored,
+    ), 'vectors');
+    if (!half) return;
+    core.check(core.exports.sv_f16_decode(stored, n * config.dimension, target), 'vectors');
+  });
+}
+
+/**
+ * Opens the vectors of a piece's rows as float32 at `out`, window by window; while one is opened
+ * the next is being read. `onRows` is told how many rows are done.
+ */
+export async function readVectors(
+  reader: ObjectReader, piece: Piece, config: IndexConfig, out: number,
+  onRows: (rows: number) => Promise<void> = async () => undefined,
+): Promise<void> {
+  const { core } = reader.context;
+  const size = vectorBytes(config);
+  const { rows } = piece;
+  const windows = cutWindows(rows, Math.max(1, Math.floor(WINDOW_BYTES / size)));
+  const fetch = async (window: Window | undefined): Promise<SealedRange | undefined> =>
+    window && reader.fetch(SECTIONS.vectors, window.from * size, window.to * size);
+  let next = fetch(windows[0]);
+  for (const [i, window] of windows.entries()) {
+    const range = await next;
+    next = fetch(windows[i + 1]);
+    next.catch(() => undefined);
+    if (!range) break;
+    const { at, end } = window;
+    reader.openFetched(range, (plain) => takeWindow(
+      core, config, window, rows.subarray(at, end), plain, out + at * config.dimension * 4,
+    ));
+    await onRows(end);
   }
 }
 

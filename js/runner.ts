@@ -70,17 +70,18 @@ export class WorkerRunner implements Runner {
     }
   }
 
-  #ask(request: Request): Promise<unknown> {
+  #ask(request: Request, transfer?: readonly ArrayBuffer[]): Promise<unknown> {
     if (this.#ended) return Promise.reject(this.#ended.reason);
     return new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
-      this.#endpoint.post(request);
+      this.#endpoint.post(request, transfer);
     });
   }
 
   async run<T extends Task>(task: T, onProgress?: OnProgress): Promise<Result<T>> {
     this.#progress = onProgress;
-    return await this.#ask({ type: 'task', task }) as Result<T>;
+    const moved = task.name === 'sample' ? task.others.map(({ buffer }) => buffer) : [];
+    return await this.#ask({ type: 'task', task }, moved) as Result<T>;
   }
 
   #receive(reply: Reply): void {

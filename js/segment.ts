@@ -220,10 +220,8 @@ export class Segment {
   async find(ids: readonly string[], hashes: Uint8Array): Promise<Map<string, number>> {
     const entries = await this.#findEntries(hashes);
     const found = new Map<string, number>();
-    await allOf(ids.map(async (id, i) => {
-      for (const row of entries.get(i) ?? []) {
-        if ((await this.id(row)) === id) found.set(id, row);
-      }
+    await allOf(Array.from(entries, async ([i, rows]) => {
+      for (const row of rows) if ((await this.id(row)) === ids[i]) found.set(ids[i], row);
     }));
     return found;
   }
@@ -234,8 +232,9 @@ export class Segment {
     return this.#withIdTable((table) => core.withScratch((s) => {
       const m = hashes.length / 8;
       const entries = s.take(m * 4);
-      core.check(core.exports.sv_ids_find(table, this.rows, s.put(hashes), m, entries), 'ids');
       const rows = new Map<number, number[]>();
+      const { sv_ids_find: find } = core.exports;
+      if (core.check(find(table, this.rows, s.put(hashes), m, entries), 'ids') === 0) return rows;
       core.words(entries, m).forEach((entry, i) => {
         if (entry === 0xffffffff) return;
         const same: number[] = [];

@@ -1,4 +1,5 @@
 /** The runners of one training: started, counted, given work, and ended together. */
+import { allOf } from './all.js';
 import { SealvecError } from './errors.js';
 import type { IndexConfig } from './manifest.js';
 import type { ObjectContext } from './object.js';
@@ -11,6 +12,7 @@ type Follow = () => Promise<void>;
 export class Team {
   readonly #settings: ClientSettings;
   readonly #context: ObjectContext;
+  readonly #started = new WeakSet<Runner>();
   #runners: Runner[] = [];
   #ended: { reason: unknown } | undefined;
   #peak = 0;
@@ -44,16 +46,23 @@ export class Team {
     return this.#runners;
   }
 
+  /** Makes the first runner, and so finds out whether the caller's thread does the work. */
+  recruit(): void {
+    if (this.#runners.length === 0 && !this.#ended) this.#runners.push(this.#newRunner());
+  }
+
   /** Starts runners until there are `count`; in the caller's thread there is never but one. */
   async grow(count: number, config: IndexConfig): Promise<void> {
     const module = await this.#settings.module();
-    const starting: Promise<void>[] = [];
+    this.recruit();
     while (!this.#ended && !this.inline && this.#runners.length < count) {
-      const runner = this.#newRunner();
-      this.#runners.push(runner);
-      starting.push(runner.start(module, config));
+      this.#runners.push(this.#newRunner());
     }
-    await Promise.all(starting);
+    const fresh = this.#runners.filter((runner) => !this.#started.has(runner));
+    await Promise.all(fresh.map((runner) => {
+      this.#started.add(runner);
+      return runner.start(module, config);
+    }));
     if (this.#ended) throw this.#ended.reason;
     this.#size = Math.max(this.#size, this.#runners.length);
   }
@@ -81,31 +90,35 @@ export class Team {
 
   /**
    * Gives each item to the next runner that is free. What `work` answers runs beside the runner's
-   * next item, one such at a time. The first failure ends the team; it is thrown once nothing runs.
+   * next item, one such at a time; the last of them are still running when this resolves, and
+   * `rest` waits for them. The first failure ends the team; it is thrown once nothing runs.
    */
   async forEach<T>(
     items: readonly T[], work: (runner: Runner, item: T, at: number) => Promise<Follow>,
-  ): Promise<void> {
+  ): Promise<{ rest: Promise<void> }> {
     let next = 0;
-    const loop = async (runner: Runner): Promise<void> => {
-      let before: Promise<void> = Promise.resolve();
+    const last = this.#runners.map(() => Promise.resolve());
+    const loop = async (runner: Runner, i: number): Promise<void> => {
       try {
         for (let at = next++; at < items.length; at = next++) {
           const follow = await work(runner, items[at] as T, at);
-          await before;
-          before = follow();
-          before.catch(() => undefined);
+          await last[i];
+          last[i] = follow();
+          last[i].catch(() => undefined);
         }
-        await before;
       } catch (error) {
         this.close(error);
-        await before.catch(() => undefined);
         throw error;
       }
     };
     const ends = await Promise.allSettled(this.#runners.map(loop));
-    if (this.#ended) throw this.#ended.reason;
     const failed = ends.find((end) => end.status === 'rejected');
-    if (failed) throw failed.reason;
+    if (failed || this.#ended) {
+      await Promise.allSettled(last);
+      throw this.#ended ? this.#ended.reason : failed?.reason;
+    }
+    const rest = allOf(last).then(() => undefined);
+    rest.catch(() => undefined);
+    return { rest };
   }
 }

@@ -5,8 +5,8 @@
  * while it is alone; then all of them, on memories of their own, share the limit equally. A worker
  * holds twice each sampled row (k-means orders a copy by group) and five times the centroids (they,
  * their sums in f64, their sieve); then the centroids packed and sieved, the queries that recall is
- * measured on, and a batch five times: as read, in the order of lists, sealed in wasm, handed over, being
- * written while the next one is made.
+ * measured on, and a batch five times: as read, in the order of lists, sealed in wasm, handed over,
+ * being written while the next one is made.
  */
 import { SealvecError } from './errors.js';
 import { liveRows, type Manifest } from './manifest.js';

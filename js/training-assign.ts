@@ -7,7 +7,14 @@ import type { IndexStore } from './store.js';
 import type { Team } from './team.js';
 import type { Budget } from './train-budget.js';
 import { cutBatches, stillNamed } from './training-rows.js';
+import type { TrainResult } from '../types/api.js';
 import type { RewriteResult, SealedObject, Source, Span } from '../types/protocol.js';
+
+/** Segments that are sealed, and may still be being written. */
+export interface Rewritten {
+  readonly outputs: Output[];
+  readonly written: Promise<void>;
+}
 
 /** One segment that training wrote. */
 export interface Output {
@@ -83,13 +90,13 @@ async function rewriteBatch(
 export async function rewriteSources(
   workshop: Workshop, sources: readonly Source[], limits: Budget, measure: boolean,
   onRows: (rows: number) => void,
-): Promise<Output[]> {
+): Promise<Rewritten> {
   const { store, team, handover } = workshop;
   const { config } = store.manifest;
   const batches = cutBatches(sources, config, limits.batchBytes, limits.batchRows);
   const done = new Array<number>(batches.length).fill(0);
   const outputs = new Array<Output | undefined>(batches.length).fill(undefined);
-  await team.forEach(batches, async (runner, spans, at) => {
+  const { rest } = await team.forEach(batches, async (runner, spans, at) => {
     const rows = spans.reduce((sum, { from, to }) => sum + to - from, 0);
     const tell = (fraction: number): void => {
       done[at] = rows * fraction;
@@ -102,5 +109,20 @@ export async function rewriteSources(
     outputs[at] = { entry, numbers, counts, error };
     return handover.take({ ref: entry.object, bytes });
   });
-  return outputs.filter((output) => output !== undefined);
+  return { outputs: outputs.filter((output) => output !== undefined), written: rest };
+}
+
+/** What became of the rows, all batches together and in their order. */
+export function summarize(
+  outputs: readonly Output[], nLists: number,
+): Pick<TrainResult, 'assigned' | 'quantizationError' | 'imbalance'> {
+  const total = new Uint32Array(nLists);
+  for (const { counts } of outputs) {
+    counts.forEach((count, list) => { total[list] = (total[list] ?? 0) + count; });
+  }
+  const assigned = total.reduce((sum, count) => sum + count, 0);
+  const largest = total.reduce((most, count) => Math.max(most, count), 0);
+  const error = outputs.reduce((sum, output) => sum + output.error, 0);
+  const quantizationError = assigned > 0 ? error / assigned : 0;
+  return { assigned, quantizationError, imbalance: largest * nLists / Math.max(assigned, 1) };
 }

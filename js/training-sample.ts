@@ -4,15 +4,15 @@
  * the recall is that of rows which no centroid has followed.
  */
 import type { Arena, Core } from './core.js';
-import { type IndexConfig, vectorBytes } from './manifest.js';
+import type { IndexConfig } from './manifest.js';
 import { coreMetric, routeDimension } from './metric.js';
 import { type ObjectContext, ObjectReader } from './object.js';
 import { readVectors } from './rewrite.js';
 import { deadBits, livingRows } from './training-rows.js';
-import type { SampleResult, SampleTask, Source } from '../types/protocol.js';
+import type { Draw, OpenTask, SampleResult, Source } from '../types/protocol.js';
 
-/** Bytes of stored vectors read between two ticks. */
-const READ_BYTES = 2 << 20;
+/** Bytes of rows measured between two ticks. */
+const MEASURED_BYTES = 2 << 20;
 /** Bytes of rows routed at a time. */
 const ROUTE_BYTES = 1 << 20;
 
@@ -65,21 +65,15 @@ async function locate(
 async function openRows(
   context: ObjectContext, config: IndexConfig, drawn: readonly Drawn[], out: number, tick: Tick,
 ): Promise<void> {
-  const span = Math.max(1, Math.floor(READ_BYTES / vectorBytes(config)));
   const total = drawn.reduce((sum, { rows }) => sum + rows.length, 0);
   let done = 0;
   for (const { entry, rows } of drawn) {
     const reader = new ObjectReader(context, entry.object);
-    for (let at = 0; at < rows.length;) {
-      const from = rows[at] ?? 0;
-      let end = at;
-      while (end < rows.length && (rows[end] ?? 0) < from + span) end++;
-      const piece = { entry, from, to: (rows[end - 1] ?? from) + 1, rows: rows.subarray(at, end) };
-      await readVectors(reader, piece, config, out + done * config.dimension * 4);
-      done += end - at;
-      at = end;
-      await tick(done / total);
-    }
+    const piece = { entry, from: rows[0] ?? 0, to: (rows.at(-1) ?? 0) + 1, rows };
+    const before = done;
+    await readVectors(reader, piece, config, out + before * config.dimension * 4, (count) =>
+      tick((before + count) / total));
+    done += rows.length;
   }
 }
 
@@ -88,7 +82,7 @@ async function longest(
   core: Core, config: IndexConfig, rows: number, n: number, tick: Tick,
 ): Promise<number> {
   const { dimension } = config;
-  const step = Math.max(1, Math.floor(READ_BYTES / (dimension * 4)));
+  const step = Math.max(1, Math.floor(MEASURED_BYTES / (dimension * 4)));
   let most = 0;
   for (let at = 0; at < n; at += step) {
     const count = Math.min(step, n - at);
@@ -141,38 +135,58 @@ function takeOut(
   return out;
 }
 
-/** Draws, opens and routes a sample; what recall is measured on is taken out of it. */
+/** Ranks, among the living, of all rows drawn; and which of them are queries. */
+function drawAll(
+  core: Core, { sources, rows, queries, seed }: Draw,
+): { ranks: Uint32Array; places: Uint32Array } {
+  const alive = sources.reduce((sum, { entry }) => sum + entry.rows - entry.dead, 0);
+  const n = rows + queries;
+  return {
+    ranks: draw(core, alive, n, BigInt(seed)),
+    places: draw(core, n, queries, BigInt(seed) + (1n << 32n)),
+  };
+}
+
+/** Opens one part of the rows drawn, in memory of the arena that has room for `room` of them. */
+export async function openPart(
+  context: ObjectContext, config: IndexConfig, arena: Arena, task: OpenTask, tick: Tick,
+): Promise<{ pointer: number; n: number }> {
+  const { part, parts } = task;
+  const { ranks } = drawAll(context.core, task.draw);
+  const edge = (at: number): number => Math.floor(ranks.length * at / parts);
+  const mine = ranks.subarray(edge(part), edge(part + 1));
+  const drawn = await locate(context, task.draw.sources, mine);
+  const room = part === 0 ? ranks.length : mine.length;
+  const pointer = arena.take(room * config.dimension * 4);
+  await openRows(context, config, drawn, pointer, tick);
+  return { pointer, n: mine.length };
+}
+
+/**
+ * The sample, of the rows at `rows` in memory of `raw`: routed, and what recall is measured on
+ * taken out of it. Frees `raw` or makes it the sample's.
+ */
 export async function takeSample(
-  context: ObjectContext, config: IndexConfig, task: SampleTask, tick: Tick,
+  context: ObjectContext, config: IndexConfig, raw: Arena, rows: number, task: Draw, tick: Tick,
 ): Promise<SampleResult & { sample: Sample }> {
   const { core } = context;
-  const { sources, seed } = task;
-  const alive = sources.reduce((sum, { entry }) => sum + entry.rows - entry.dead, 0);
-  const n = task.rows + task.queries;
-  const drawn = await locate(context, sources, draw(core, alive, n, BigInt(seed)));
-  const places = draw(core, n, task.queries, BigInt(seed) + (1n << 32n));
-  const all = new Uint32Array(n);
-  drawn.reduce((at, { base, rows }) => {
-    all.set(rows.map((row) => base + row), at);
-    return at + rows.length;
-  }, 0);
+  const { ranks, places } = drawAll(core, task);
+  const n = ranks.length;
+  const held = await locate(context, task.sources, places.map((place) => ranks[place] ?? 0));
+  const numbers = Uint32Array.from(held.flatMap(({ base, rows: found }) =>
+    Array.from(found, (row) => base + row)));
   const size = routeDimension(config.metric, config.dimension);
-  const raw = core.arena();
-  const arena = core.arena();
+  const same = size === config.dimension;
+  const arena = same ? raw : core.arena();
   try {
-    const same = size === config.dimension;
-    const rows = (same ? arena : raw).take(n * config.dimension * 4);
-    await openRows(context, config, drawn, rows, tick);
     const maxNorm = await longest(core, config, rows, n, tick);
     const pointer = same ? rows : arena.take(n * size * 4);
     await route(core, config, { rows, n, maxNorm }, pointer, tick);
+    if (!same) raw.free();
     const queries = takeOut(core, pointer, n, size, places);
-    const numbers = places.map((place) => all[place] ?? 0);
     return { maxNorm, queries, numbers, sample: { arena, pointer, n: task.rows } };
   } catch (error) {
     arena.free();
     throw error;
-  } finally {
-    raw.free();
   }
 }

@@ -10,10 +10,10 @@ import { packSegment } from './pack.js';
 import { type Piece, readPieces } from './rewrite.js';
 import { deadBits, livingRows } from './training-rows.js';
 import { RecallQueries } from './training-queries.js';
-import { takeSample, type Sample } from './training-sample.js';
+import { openPart, takeSample, type Sample } from './training-sample.js';
 import type {
-  CalibrateTask, ClusterResult, ClusterTask, Neighbors, PrepareTask, RewriteResult, RewriteTask,
-  SampleResult, SampleTask, SealedObject, Span, Task, TaskResults,
+  CalibrateTask, ClusterResult, ClusterTask, Neighbors, OpenTask, PrepareTask, RewriteResult,
+  RewriteTask, SampleResult, SampleTask, SealedObject, Span, Task, TaskResults,
 } from '../types/protocol.js';
 
 /** Multiplications between two ticks, about 10 ms of them. */
@@ -31,6 +31,7 @@ export class TrainingTasks {
   readonly #context: ObjectContext;
   readonly #config: IndexConfig;
   readonly #tick: (fraction: number) => Promise<void>;
+  #opened: { readonly arena: Arena; readonly pointer: number; readonly n: number } | undefined;
   #sample: Sample | undefined;
   #prepared: Prepared | undefined;
 
@@ -58,6 +59,7 @@ export class TrainingTasks {
 
   async run(task: Task): Promise<TaskResults[Task['name']]> {
     switch (task.name) {
+      case 'open': return this.#open(task);
       case 'sample': return this.#takeSample(task);
       case 'cluster': return this.#cluster(task);
       case 'prepare': return this.#prepare(task);
@@ -67,10 +69,37 @@ export class TrainingTasks {
     }
   }
 
-  async #takeSample(task: SampleTask): Promise<SampleResult> {
-    this.#sample?.arena.free();
-    this.#sample = undefined;
-    const { sample, ...result } = await takeSample(this.#context, this.#config, task, this.#tick);
+  async #open(task: OpenTask): Promise<TaskResults['open']> {
+    this.#opened?.arena.free();
+    this.#opened = undefined;
+    const core = this.#core;
+    const arena = core.arena();
+    try {
+      const { pointer, n } = await openPart(this.#context, this.#config, arena, task, this.#tick);
+      if (task.part > 0) {
+        const rows = core.floats(pointer, n * this.#config.dimension);
+        arena.free();
+        return { rows };
+      }
+      this.#opened = { arena, pointer, n };
+      return { rows: undefined };
+    } catch (error) {
+      arena.free();
+      throw error;
+    }
+  }
+
+  async #takeSample({ draw, others }: SampleTask): Promise<SampleResult> {
+    const opened = this.#opened;
+    if (!opened) throw new Error('this worker has opened no rows');
+    this.#opened = undefined;
+    const { arena, pointer, n } = opened;
+    others.reduce((at, rows) => {
+      this.#core.write(at, rows);
+      return at + rows.byteLength;
+    }, pointer + n * this.#config.dimension * 4);
+    const { sample, ...result } =
+      await takeSample(this.#context, this.#config, arena, pointer, draw, this.#tick);
     this.#sample = sample;
     return result;
   }
@@ -107,6 +136,8 @@ export class TrainingTasks {
 
   /** Wipes and frees what is kept between tasks. */
   wipe(): void {
+    this.#opened?.arena.free();
+    this.#opened = undefined;
     this.#sample?.arena.free();
     this.#sample = undefined;
     this.#prepared?.clustering.free();

@@ -10,6 +10,7 @@
  *    workers stop, and the objects they made are removed. From then on it cannot be stopped.
  */
 import { orAbort } from './abort.js';
+import { allOf } from './all.js';
 import { breathe } from './breathe.js';
 import { hex } from './bytes.js';
 import { OrphanedError } from './draft.js';
@@ -21,8 +22,11 @@ import type { ClientSettings } from './settings.js';
 import { Team } from './team.js';
 import { budget, type Budget, readLists } from './train-budget.js';
 import type { TrainPlan } from './train-plan.js';
-import { Handover, type Output, rewriteSources, type Workshop } from './training-assign.js';
+import {
+  Handover, type Output, rewriteSources, type Rewritten, summarize, type Workshop,
+} from './training-assign.js';
 import { commitTraining } from './training-commit.js';
+import { drawSample } from './training-draw.js';
 import { numberRows } from './training-rows.js';
 import type { TrainResult } from '../types/api.js';
 import type { ClusterResult, SampleResult, SealedObject, Source } from '../types/protocol.js';
@@ -105,8 +109,9 @@ export class Training {
       const clusters = await this.#timed('cluster', () => this.#cluster(limits));
       const { outputs, manifest } = await this.#finish(limits, sample, clusters);
       this.#report('commit', 1);
+      const { iterations } = clusters;
       return {
-        ...this.#used(limits), ...summary(outputs, limits.nLists), iterations: clusters.iterations,
+        ...this.#used(limits), ...summarize(outputs, limits.nLists), iterations,
         stopReason: STOP_REASONS[clusters.stop] ?? 'max_iters', workers: team.size,
         generation: manifest.generation, seconds: (performance.now() - started) / 1000,
         phases: this.#phases, peakBytes: team.peak + handover.mostHeld,
@@ -165,14 +170,14 @@ export class Training {
     for (let start = 1; ; start++) {
       const base = await this.#look();
       const nLists = readLists(this.#plan, this.#settings, base);
-      await team.grow(1, base.config);
+      team.recruit();
       const limits = budget(this.#plan, nLists, base, team.inline);
-      if (maxMemory === 0) await team.grow(limits.workers, base.config);
+      await team.grow(maxMemory === 0 ? limits.workers : 1, base.config);
       this.#sources = numberRows(base.segments);
       const { sampleRows: rows, queries } = limits;
-      const task = { name: 'sample', sources: this.#sources, rows, queries, seed } as const;
+      const draw = { sources: this.#sources, rows, queries, seed };
       try {
-        const sample = await team.first.run(task, (part) => this.#report('sample', part));
+        const sample = await drawSample(team, draw, (part) => this.#report('sample', part));
         return { limits, sample };
       } catch (error) {
         if (!isGone(error) || start === MAX_STARTS) throw error;
@@ -213,8 +218,10 @@ export class Training {
     const { handover, store } = this.#workshop;
     for (let start = 1; ; start++) {
       try {
-        const outputs = await this.#timed('assign', () => this.#assign(limits, sample, clusters));
-        const centroids = await this.#timed('calibrate', () => this.#calibrate());
+        const { outputs, written } =
+          await this.#timed('assign', () => this.#assign(limits, sample, clusters));
+        const [centroids] =
+          await allOf([this.#timed('calibrate', () => this.#calibrate()), written]);
         const commit = this.#timed('commit', () => this.#commit(limits, outputs, centroids));
         return { outputs, manifest: await commit };
       } catch (error) {
@@ -227,7 +234,7 @@ export class Training {
 
   async #assign(
     limits: Budget, sample: SampleResult, { centroids }: ClusterResult,
-  ): Promise<Output[]> {
+  ): Promise<Rewritten> {
     const prepared: Promise<undefined>[] = [];
     for (const runner of this.#workshop.team.all) {
       prepared.push(runner.run({ name: 'prepare', centroids, ...sample }));
@@ -235,10 +242,15 @@ export class Training {
     }
     await Promise.all(prepared);
     const rows = this.#sources.reduce((sum, { entry }) => sum + entry.rows, 0);
-    const outputs = await rewriteSources(
+    const { outputs, written } = await rewriteSources(
       this.#workshop, this.#sources, limits, true, (done) => this.#report('assign', done / rows),
     );
-    return [...outputs, ...await this.#assignArrived(limits)];
+    try {
+      return { outputs: [...outputs, ...await this.#assignArrived(limits)], written };
+    } catch (error) {
+      await written.catch(() => undefined);
+      throw error;
+    }
   }
 
   /** Assigns what was written meanwhile, and meanwhile again. */
@@ -247,9 +259,9 @@ export class Training {
     for (let round = 0; round < MAX_ROUNDS; round++) {
       const sources = await this.#arrived();
       if (sources.length === 0) break;
-      outputs.push(...await rewriteSources(
-        this.#workshop, sources, limits, false, () => undefined,
-      ));
+      const more = await rewriteSources(this.#workshop, sources, limits, false, () => undefined);
+      await more.written;
+      outputs.push(...more.outputs);
     }
     return outputs;
   }
@@ -274,19 +286,4 @@ export class Training {
       this.#decided = decided;
     }));
   }
-}
-
-/** What became of the rows, all batches together and in their order. */
-function summary(
-  outputs: readonly Output[], nLists: number,
-): Pick<TrainResult, 'assigned' | 'quantizationError' | 'imbalance'> {
-  const total = new Uint32Array(nLists);
-  for (const { counts } of outputs) {
-    counts.forEach((count, list) => { total[list] = (total[list] ?? 0) + count; });
-  }
-  const assigned = total.reduce((sum, count) => sum + count, 0);
-  const largest = total.reduce((most, count) => Math.max(most, count), 0);
-  const error = outputs.reduce((sum, output) => sum + output.error, 0);
-  const quantizationError = assigned > 0 ? error / assigned : 0;
-  return { assigned, quantizationError, imbalance: largest * nLists / Math.max(assigned, 1) };
 }

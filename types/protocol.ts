@@ -24,13 +24,29 @@ export interface Span extends Source {
   readonly to: number;
 }
 
-/** Gathers rows to cluster, and others, held out, that recall is measured on. */
-export interface SampleTask {
-  readonly name: 'sample';
+/** Which rows of an index are drawn; the same for the same seed. */
+export interface Draw {
   readonly sources: readonly Source[];
+  /** Rows to cluster. */
   readonly rows: number;
+  /** Others, held out, that recall is measured on. */
   readonly queries: number;
   readonly seed: number;
+}
+
+/** Opens one of so many equal parts of the rows drawn; the worker with part 0 keeps it. */
+export interface OpenTask {
+  readonly name: 'open';
+  readonly draw: Draw;
+  readonly part: number;
+  readonly parts: number;
+}
+
+/** Makes the sample out of the part that the worker kept and the others, in their order. */
+export interface SampleTask {
+  readonly name: 'sample';
+  readonly draw: Draw;
+  readonly others: readonly Float32Array<ArrayBuffer>[];
 }
 
 export interface SampleResult {
@@ -105,9 +121,11 @@ export interface SealedObject {
 }
 
 export type Task =
-  | SampleTask | ClusterTask | PrepareTask | RewriteTask | NeighborsTask | CalibrateTask;
+  | OpenTask | SampleTask | ClusterTask | PrepareTask | RewriteTask | NeighborsTask | CalibrateTask;
 
 export interface TaskResults {
+  /** The rows as stored, when the worker does not keep them. */
+  open: { readonly rows: Float32Array<ArrayBuffer> | undefined };
   sample: SampleResult;
   cluster: ClusterResult;
   prepare: undefined;

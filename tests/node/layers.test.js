@@ -262,9 +262,10 @@ describe('the C', () => {
       distance: [],
       seal: [],
       segment: [],
-      assign: ['distance'],
-      kmeans: ['assign', 'distance'],
-      lists: ['assign', 'distance', 'kmeans', 'quantize', 'topk'],
+      scores: ['distance'],
+      sieve: ['distance'],
+      kmeans: ['sieve', 'distance'],
+      lists: ['scores', 'distance', 'topk'],
     };
     for (const [name, source] of sources) {
       const used = [...source.matchAll(/\b(sv_\w+)\s*\(/g)].map(([, symbol]) =>
