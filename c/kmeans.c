@@ -24,7 +24,8 @@
  *     and those after it with the lists that the rows of the group went to:
  *     each row keeps at least the list it had, and the objective still never
  *     rises. A list that was refilled has no group yet: all are compared
- *     again.
+ *     again. So are they when nothing is gained any more: only what a pass
+ *     over all lists cannot better has converged.
  *  7. Forgy, as FAISS has it, and not k-means++, which costs about two
  *     iterations (k sweeps of one distance a row, out of the fast kernel)
  *     before the first.
@@ -299,7 +300,7 @@ static void end_group(const struct sv_kmeans *state, const struct layout *at) {
 
 static void finish_pass(struct sv_kmeans *state, const struct layout *at,
                         float *centroids) {
-  const uint32_t repaired = state->repaired;
+  const uint32_t repaired = state->repaired, compared_all = state->compare_all;
   state->objective = state->sum / (double)state->n;
   state->next_row = 0;
   state->iteration++;
@@ -307,6 +308,11 @@ static void finish_pass(struct sv_kmeans *state, const struct layout *at,
   if (state->objective != 0) refill(state, at, centroids);
   state->compare_all = state->n_groups == 1 || state->repaired > repaired;
   state->stop = stop_rule(state);
+  if (state->stop == SV_KMEANS_CONVERGED && !compared_all) {
+    state->compare_all = 1;
+    state->stop = state->iteration < state->max_iters ? SV_KMEANS_RUNNING
+                                                      : SV_KMEANS_MAX_ITERS;
+  }
   state->history[state->iteration % 3] = state->objective;
 }
 

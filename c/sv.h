@@ -229,7 +229,8 @@ enum sv_kmeans_stop {
  * come in groups of neighbours: a pass that compares with all lists then
  * notes where the rows of each group went, and the passes after it compare
  * them with those lists only. The first pass compares with all, and so does
- * one that follows the repair of an empty list. */
+ * one that follows the repair of an empty list or a pass without gain; only
+ * after one that compared with all has k-means converged. */
 struct sv_kmeans {
   uint32_t n, dim, k;   /* n >= k >= 1 */
   uint32_t n_groups;    /* 1 <= n_groups <= n; 1 always compares with all */

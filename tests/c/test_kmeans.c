@@ -67,6 +67,7 @@ static void check_groups(struct run *r, const uint32_t *starts,
                         r->scratch) == 0);
   memset(met, 1, (size_t)r->state.n_groups * k);
   int all = 1;
+  double before = (double)INFINITY;
   for (int32_t more = 1; more == 1;) {
     const double objective =
         grouped_oracle(r, starts, met, went, means, counts);
@@ -75,7 +76,12 @@ static void check_groups(struct run *r, const uint32_t *starts,
       more = step(r, 1 + random_below(90));
     CHECK(fabs(r->state.objective - objective) <= 1e-5 * (1 + objective));
     if (all) memcpy(met, went, (size_t)r->state.n_groups * k);
-    all = r->state.repaired > was || r->state.n_groups == 1;
+    const int gained = r->state.objective < before;
+    CHECK(r->state.stop != SV_KMEANS_CONVERGED || r->state.objective == 0 ||
+          (all && !gained));
+    all = r->state.repaired > was || r->state.n_groups == 1 ||
+          (!all && r->state.iteration > 1 && !gained);
+    before = r->state.objective;
     if (all) memset(met, 1, (size_t)r->state.n_groups * k);
     for (uint32_t j = 0; j < k && r->state.repaired == was; j++)
       for (uint32_t t = 0; t < dim; t++)
@@ -94,7 +100,7 @@ static void groups(void) {
     for (uint32_t i = 0; round % 3 == 0 && i < n / 2; i++) /* for repairs */
       memcpy(r.rows + i * dim, r.rows, dim * sizeof *r.rows);
     r.state.n_groups = n_groups;
-    r.state.max_iters = 6;
+    r.state.max_iters = round % 2 ? 6 : 1000;
     free(r.scratch);
     r.scratch = make(sv_kmeans_scratch_size(n, dim, k, n_groups));
     uint32_t *starts = make((n_groups + 1) * sizeof *starts);
