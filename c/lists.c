@@ -115,7 +115,8 @@ static inline void store_sums_f32x4(v128_t a, v128_t b, v128_t c, v128_t d,
                                  wasm_i32x4_shuffle(ab, cd, 1, 3, 5, 7)));
 }
 
-/* dots_4 writes sv_dot of the query with each of four rows. */
+/* dots_4 writes the dot of the query with each of four rows, to the error of
+ * sv_dot; four rows hide the wait for each addition that one would have. */
 static KERNEL void dots_4(const float *query, const float *const rows[4],
                           uint32_t dim, float out[4]) {
   const float *x0 = rows[0], *x1 = rows[1], *x2 = rows[2], *x3 = rows[3];
@@ -142,7 +143,8 @@ static inline v128_t square_step(v128_t s, v128_t q, const float *x) {
   return wasm_f32x4_add(s, wasm_f32x4_mul(d, d));
 }
 
-/* squares_4 writes sv_squared_l2 of the query and each of four rows. */
+/* squares_4 writes the squared distance of the query to each of four rows, to
+ * the error of sv_squared_l2. */
 static KERNEL void squares_4(const float *query, const float *const rows[4],
                              uint32_t dim, float out[4]) {
   const float *x0 = rows[0], *x1 = rows[1], *x2 = rows[2], *x3 = rows[3];
