@@ -2,8 +2,9 @@
  * error.c: names of error codes, and the only allocator.
  *
  * 1. Names come from SV_ERROR_LIST, so a code without a name cannot exist.
- * 2. Everything that is allocated goes through sv_alloc, so that alignment
- *    for v128 loads is settled once and tests can count and fail it.
+ * 2. Everything that is allocated here, libsodium's Argon2 apart, goes through
+ *    sv_alloc, so that alignment for v128 loads is settled once and tests can
+ *    count and fail it.
  */
 #define SV_ALLOCATOR 1
 #define _POSIX_C_SOURCE 200112L

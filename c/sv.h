@@ -2,9 +2,9 @@
  * sv.h: the whole C interface of SealVec, and its manual.
  *
  * The core is bytes and arithmetic: it opens no file, draws no randomness,
- * allocates nothing but what sv_alloc hands out, and keeps no pointer between
- * calls. Every buffer belongs to the caller. Sizes are asked first
- * (sv_..._size) and are checked for overflow.
+ * allocates nothing but what sv_alloc hands out (sv_stretch excepted), and
+ * keeps no pointer between calls. Every buffer belongs to the caller. Sizes
+ * are asked first (sv_..._size) and are checked for overflow.
  *
  * Convention: every function that can fail returns int32_t, >= 0 for success
  * (0, or a count where the text says so) and < 0 for one code of
@@ -397,6 +397,17 @@ int32_t sv_hash(const uint8_t *bytes, size_t length, uint8_t out[32]);
 /* sv_derive: keyed BLAKE2b of context; 16 <= out_length <= 64. */
 int32_t sv_derive(const uint8_t key[32], const uint8_t *context,
                   size_t context_length, uint8_t *out, size_t out_length);
+
+/* sv_stretch makes a key of a passphrase by Argon2id (RFC 9106, version 1.3,
+ * one lane, no secret): memory_kib KiB from 8 up are gone over `passes` times,
+ * 1 or more; out_length >= 16. The least that is safe is the caller's to
+ * know. It takes that memory and 0.2 % more from the heap while it runs, and
+ * gives it back unwiped, as it leaves the stack: the caller wipes both. The
+ * key depends on every argument, out_length among them. NO_MEMORY leaves out
+ * zeroed. */
+int32_t sv_stretch(const uint8_t *passphrase, size_t length,
+                   const uint8_t salt[16], uint32_t memory_kib,
+                   uint32_t passes, uint8_t *out, size_t out_length);
 
 /* sv_seal writes nonce | ciphertext | tag (length + 40 bytes) with
  * XChaCha20-Poly1305-IETF. out may not overlap plain. */

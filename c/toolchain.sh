@@ -49,6 +49,13 @@ sodium_files="
   crypto_hash/sha512/cp/hash_sha512_cp.c
   crypto_onetimeauth/poly1305/donna/poly1305_donna.c
   crypto_onetimeauth/poly1305/onetimeauth_poly1305.c
+  crypto_pwhash/argon2/argon2-core.c
+  crypto_pwhash/argon2/argon2-encoding.c
+  crypto_pwhash/argon2/argon2-fill-block-ref.c
+  crypto_pwhash/argon2/argon2-fill-block-ssse3.c
+  crypto_pwhash/argon2/argon2.c
+  crypto_pwhash/argon2/blake2b-long.c
+  crypto_pwhash/argon2/pwhash_argon2id.c
   crypto_shorthash/siphash24/ref/shorthash_siphash24_ref.c
   crypto_sign/ed25519/ref10/keypair.c
   crypto_sign/ed25519/ref10/open.c
@@ -57,6 +64,7 @@ sodium_files="
   crypto_stream/chacha20/ref/chacha20_ref.c
   crypto_stream/chacha20/stream_chacha20.c
   crypto_verify/sodium/verify.c
+  sodium/codecs.c
   sodium/utils.c
 "
 

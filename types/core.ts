@@ -76,6 +76,10 @@ export interface CoreExports {
   sv_derive(
     key: number, context: number, contextLength: number, out: number, outLength: number,
   ): number;
+  sv_stretch(
+    passphrase: number, length: number, salt: number, memoryKib: number, passes: number,
+    out: number, outLength: number,
+  ): number;
   sv_seal(
     key: number, nonce: number, aad: number, aadLength: number, plain: number, length: number,
     out: number,

@@ -335,6 +335,74 @@ static int derives_16_to_64_bytes_and_nothing_else(void) {
   return 0;
 }
 
+struct stretching {
+  uint8_t passphrase[9], salt[16];
+  uint32_t memory, passes;
+  size_t length, out_length;
+};
+
+static int32_t stretch(const struct stretching *s, uint8_t *out) {
+  return sv_stretch(s->passphrase, s->length, s->salt, s->memory, s->passes,
+                    out, s->out_length);
+}
+
+static int stretches_every_argument_to_another_key(void) {
+  const struct stretching s = {"correct", "0123456789abcde", 8, 1, 7, 32};
+  struct stretching others[] = {s, s, s, s, s, s};
+  uint8_t out[33] = {0}, other[34];
+  CHECK(stretch(&s, out) == 0 && !is_zero(out, 32) && out[32] == 0);
+  CHECK(stretch(&s, other) == 0 && memcmp(out, other, 32) == 0);
+  others[0].passphrase[6] ^= 1;
+  others[1].salt[15] ^= 1;
+  others[2].memory = 12;
+  others[3].passes = 2;
+  others[4].length = 8;
+  others[5].out_length = 33;
+  for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+    CHECK(stretch(&others[i], other) == 0);
+    CHECK(memcmp(out, other, 32) != 0);
+  }
+  others[0].length = 0;
+  CHECK(stretch(&others[0], out) == 0 && memcmp(out, other, 32) != 0);
+  return 0;
+}
+
+static int stretches_nothing_out_of_range(void) {
+  const struct stretching s = {"correct", "0123456789abcde", 8, 1, 7, 16};
+  struct stretching wrong[] = {s, s, s, s, s, s};
+  uint8_t out[16];
+  memset(out, 0xee, sizeof out);
+  wrong[0].memory = 7;
+  wrong[1].passes = 0;
+  wrong[2].out_length = 15;
+  wrong[3].out_length = (size_t)UINT32_MAX + 1;
+  wrong[4].length = (size_t)UINT32_MAX + 1;
+  wrong[5].memory = 0;
+  for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+    CHECK(stretch(&wrong[i], out) == SV_ERROR_ARGUMENT);
+  for (size_t i = 0; i < sizeof out; i++) CHECK(out[i] == 0xee);
+  CHECK(stretch(&s, out) == 0);
+  return 0;
+}
+
+#if __has_feature(address_sanitizer)
+/* No more than 32 MB at once, and NULL beyond. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void) {
+  return "max_allocation_size_mb=32:allocator_may_return_null=1";
+}
+
+static int says_that_memory_is_wanting_when_stretching(void) {
+  const struct stretching s = {"correct", "0123456789abcde", 65536, 1, 7, 32};
+  uint8_t out[32];
+  memset(out, 0xee, sizeof out);
+  CHECK(stretch(&s, out) == SV_ERROR_NO_MEMORY && is_zero(out, 32));
+  return 0;
+}
+#else
+static int says_that_memory_is_wanting_when_stretching(void) { return 0; }
+#endif
+
 static int signs_and_rejects_any_flipped_bit(void) {
   uint8_t seed[32], public_key[32], signature[64], message[20];
   fill(seed, 32), fill(message, 20);
@@ -404,6 +472,9 @@ int main(void) {
       rejects_numbers_that_contradict_each_other() ||
       accepts_the_longest_additional_data() ||
       derives_16_to_64_bytes_and_nothing_else() ||
+      stretches_every_argument_to_another_key() ||
+      stretches_nothing_out_of_range() ||
+      says_that_memory_is_wanting_when_stretching() ||
       signs_and_rejects_any_flipped_bit() ||
       hashes_the_ids_of_a_blob_section() || compares_and_wipes())
     return 1;

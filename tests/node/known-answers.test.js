@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import fs from 'node:fs';
 import { test } from 'node:test';
+import { argon2id } from '@noble/hashes/argon2.js';
 import { blake2b } from '@noble/hashes/blake2.js';
 import { xchacha20poly1305 } from '@noble/ciphers/chacha.js';
 
@@ -252,6 +253,77 @@ test('derives from every length from 0 to 4096 and to every length as @noble/has
       assert.equal(hex(derived), expected, `length ${length}, output ${dkLen}`);
     }
   }
+});
+
+// test/default/pwhash_argon2id.c of libsodium: KiB, passes, passphrase, salt, key.
+const ARGON2ID = [
+  [
+    1593, 1,
+    'b540beb016a5366524d4605156493f9874514a5aa58818cd0c6dfffaa9e90205f17b',
+    '44071f6d181561670bda728d43fb79b4',
+    `7fb72409b0987f8190c3729710e98c3f80c5a8727d425fdcde7f3644d467fe973f5b5fee683bd3fc
+     e812cb9ae5e9921a2d06c2f1905e4e839692f2b934b682f11a2fe2b90482ea5dd234863516dba6f5
+     2dc0702d324ec77d860c2e181f84472bd7104fedce071ffa93c5309494ad51623d214447a7b2b146
+     2dc7d5d55a1f6fd5b54ce024118d86f0c6489d16545aaa87b6689dad9f2fb47fda9894f8e12b87d9
+     78b483ccd4cc5fd9595cdc7a818452f915ce2f7df95ec12b1c72e3788d473441d884f9748eb14703
+     c21b45d82fd667b85f5b2d98c13303b3fe76285531a826b6fc0fe8e3dddecf`,
+  ],
+  [
+    388, 4,
+    `a347ae92bce9f80f6f595a4480fc9c2fe7e7d7148d371e9487d75f5c23008ffae065577a928febd9
+     b1973a5a95073acdbeb6a030cfc0d79caa2dc5cd011cef02c08da232d76d52dfbca38ca8dcbd665b
+     17d1665f7cf5fe59772ec909733b24de97d6f58d220b20c60d7c07ec1fd93c52c31020300c6c1fac
+     d77937a597c7a6`,
+    '5541fbc995d5c197ba290346d2c559de',
+    `20e7ba6faa2c0a4b07f3ff38e15e252a069c2c62bac3f2785d311764d73e67fd713be342ee938e6d
+     f4de6af1a89a44b8589838864457bcfe3cf0f2d329b800ab9f5810b6325588eb4e0c56f99192b2cc
+     76dc8194dc1097fe5ed12ac4214481c03c3597131ba164a56e7187e2da565a8cd529668e9a37faa5
+     8a1701c49a14edf7a50dec4143b456cba6d14c957bb655e99ce96bc506961216ef887a`,
+  ],
+];
+
+const stretch = (each, passphrase, salt, memory, passes, length) => each.get(
+  'sv_stretch', passphrase, passphrase.length, salt, memory, passes, { out: length }, length,
+);
+
+test("stretches the passphrases of libsodium's tests of Argon2id", () => {
+  for (const [memory, passes, passphrase, salt, expected] of ARGON2ID) {
+    const wanted = unhex(expected);
+    for (const each of [core, portable]) {
+      const made = stretch(each, unhex(passphrase), unhex(salt), memory, passes, wanted.length);
+      assert.equal(hex(made), hex(wanted));
+    }
+  }
+});
+
+test('@noble/hashes gives the key of RFC 9106, section 5.3', () => {
+  const [passphrase, salt] = [new Uint8Array(32).fill(1), new Uint8Array(16).fill(2)];
+  const others = { key: new Uint8Array(8).fill(3), personalization: new Uint8Array(12).fill(4) };
+  assert.equal(
+    hex(argon2id(passphrase, salt, { t: 3, m: 32, p: 4, dkLen: 32, ...others })),
+    '0d640df58d78766c08c037a34a8b53c9d01ef0452d75b65eb52520e96b01e659',
+  );
+});
+
+test('stretches with less than 8 KiB or more than 2 GiB never', () => {
+  for (const memory of [0, 7, 2 ** 21 + 1, 2 ** 32 - 1]) {
+    const [code] = core.call('sv_stretch', key, 32, nonces, memory, 1, { out: 32 }, 32);
+    assert.equal(code, -1, `${memory} KiB`);
+  }
+});
+
+test('stretches to the keys of @noble/hashes, at any cost and at the least allowed', () => {
+  const costs = [[8, 1], [9, 2], [15, 3], [512, 1], [515, 5], [4099, 2], [65_536, 2]];
+  costs.forEach(([m, t], i) => {
+    const passphrase = stream.subarray(0, i * 37);
+    const salt = stream.subarray(i, i + 16);
+    const dkLen = m > 5000 ? 32 : 16 + 9 * i;
+    const expected = hex(argon2id(passphrase, salt, { t, m, p: 1, dkLen }));
+    for (const each of [core, portable]) {
+      const made = stretch(each, passphrase, salt, m, t, dkLen);
+      assert.equal(hex(made), expected, `${m} KiB, ${t} passes`);
+    }
+  });
 });
 
 // RFC 8032, section 7.1: seed, public key, message, signature.
