@@ -156,6 +156,11 @@ export class Core {
     }
   }
 
+  /** Zeroes all memory, stack and freed blocks among it; the instance is of no use afterwards. */
+  wipe(): void {
+    new Uint8Array(this.exports.memory.buffer).fill(0);
+  }
+
   /** Turns a negative code into the error it stands for; `what` names the object or argument. */
   check(code: number, what: string): number {
     if (code >= 0) return code;

@@ -9,7 +9,7 @@ export interface Endpoint {
 }
 
 export const OTHER_WAYS = 'pass worker: () => new Worker(...) with the URL of sealvec/worker, or ' +
-  'worker: false to train in this thread';
+  'worker: false to do without';
 /** A worker whose file cannot be had says nothing at all. */
 const NOT_LOADED = `the training worker could not be loaded; ${OTHER_WAYS}`;
 

@@ -1,5 +1,6 @@
 /** SealVec: encrypted vector search, embedded. */
 export { Client } from './client.js';
+export { deriveKey } from './derive-key.js';
 export type { EncryptedIndex } from './encrypted-index.js';
 export { SealvecError } from './errors.js';
 export { generateKey } from './generate-key.js';

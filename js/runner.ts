@@ -10,7 +10,7 @@ import { TrainingTasks } from './training-tasks.js';
 import type { Reply, Request, Task, TaskResults } from '../types/protocol.js';
 
 /** How long (ms) a worker may take to start. */
-const START_TIMEOUT = 15_000;
+export const START_TIMEOUT = 15_000;
 
 type Read = Extract<Reply, { type: 'read' }>;
 type OnProgress = (fraction: number) => void;
@@ -26,7 +26,7 @@ export interface Runner {
 }
 
 /** What a worker died of, as an error of this library. */
-function workerError(cause: unknown): SealvecError {
+export function workerError(cause: unknown): SealvecError {
   if (cause instanceof SealvecError) return cause;
   const { code, message } = (cause ?? {}) as { code?: unknown; message?: unknown };
   const full = code === 'ERR_WORKER_OUT_OF_MEMORY';
@@ -36,7 +36,7 @@ function workerError(cause: unknown): SealvecError {
   );
 }
 
-function tooSlow(): SealvecError {
+export function tooSlow(): SealvecError {
   const message = `the training worker did not start within ${START_TIMEOUT / 1000} s`;
   return new SealvecError('UNSUPPORTED', `${message}; ${OTHER_WAYS}`);
 }

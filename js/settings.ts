@@ -64,6 +64,19 @@ function readLogger(value: unknown): Logger {
   };
 }
 
+/** Who makes workers: this library, the caller, or with false nobody. */
+export type WorkerOption = boolean | (() => WorkerLike);
+
+export function readWorker(value: unknown = true): WorkerOption {
+  return typeof value === 'function' ? value as () => WorkerLike : readBoolean('worker', value);
+}
+
+/** A new worker, or undefined when the work is to be done in this thread. */
+export function newWorker(option: WorkerOption): Endpoint | undefined {
+  if (option === false) return undefined;
+  return option === true ? startWorker() : webEndpoint(option());
+}
+
 export class ClientSettings {
   readonly storage: Storage;
   readonly cacheBytes: number;
@@ -71,20 +84,19 @@ export class ClientSettings {
   readonly minTrainVectors: number;
   readonly logger: Logger;
   readonly #wasm: WasmSource | undefined;
-  readonly #worker: boolean | (() => WorkerLike);
+  readonly #worker: WorkerOption;
   #module: Promise<WebAssembly.Module> | undefined;
 
   constructor(options: ClientOptions) {
     const given = readOptions('Client', options, OPTIONS);
-    const { cacheBytes, minTrainVectors = 10_000, worker = true } = given;
+    const { cacheBytes, minTrainVectors = 10_000 } = given;
     this.cacheBytes = cacheBytes === undefined ? Infinity
       : readInteger('cacheBytes', cacheBytes, 0, Number.MAX_SAFE_INTEGER);
     this.retrainThreshold = readThreshold(given.retrainThreshold);
     this.minTrainVectors = readInteger('minTrainVectors', minTrainVectors, 1, MAX_VECTORS);
     this.logger = readLogger(given.logger);
     this.#wasm = given.wasm === undefined ? undefined : checkSource(given.wasm);
-    this.#worker = typeof worker === 'function' ? worker as () => WorkerLike
-      : readBoolean('worker', worker);
+    this.#worker = readWorker(given.worker);
     this.storage = readPlace(given.storage);
   }
 
@@ -104,7 +116,6 @@ export class ClientSettings {
 
   /** A new training worker, or undefined when training runs in this thread. */
   startWorker(): Endpoint | undefined {
-    if (this.#worker === false) return undefined;
-    return typeof this.#worker === 'function' ? webEndpoint(this.#worker()) : startWorker();
+    return newWorker(this.#worker);
   }
 }

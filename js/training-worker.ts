@@ -1,8 +1,12 @@
-/** The worker side of training: a core of its own, and storage read through the other side. */
+/**
+ * The worker side of training: a core of its own, and storage read through the other side. It also
+ * makes keys of passphrases.
+ */
 import { Core } from './core.js';
 import { type Endpoint, ownEndpoint } from './endpoint.js';
 import { fromWire, SealvecError, toWire } from './errors.js';
 import { Keyring } from './keys.js';
+import { stretch } from './stretch.js';
 import { TrainingTasks } from './training-tasks.js';
 import type { Storage } from '../types/api.js';
 import type { Reply, Request } from '../types/protocol.js';
@@ -89,6 +93,11 @@ class WorkerSide {
   async receive(request: Request): Promise<void> {
     if (request.type === 'bytes') return this.#storage.arrived(request);
     try {
+      if (request.type === 'stretch') {
+        this.#post({ type: 'ready' });
+        const key = await stretch(request);
+        return this.#post({ type: 'done', result: key, memory: 0 }, [key.buffer]);
+      }
       if (request.type === 'start') {
         await this.#start(request);
         return this.#post({ type: 'ready' });

@@ -141,6 +141,22 @@ export interface ClientOptions {
   logger?: Logger;
 }
 
+export interface DeriveKeyOptions {
+  /** 1 to 4,096 bytes of UTF-8. */
+  passphrase: string;
+  /** 16 random bytes that are made once and kept; they are no secret. */
+  salt: Uint8Array;
+  /** MB that each guess will need too, 64 (default) to 1,024. Another number makes another key. */
+  memory?: number;
+  /** How many times that memory is gone over, 2 to 16; default 3. Another makes another key. */
+  passes?: number;
+  /** The wasm core, when it is not to be found beside the library. */
+  wasm?: WasmSource;
+  /** As that of Client; with false, the calling thread stands still meanwhile. */
+  worker?: boolean | (() => WorkerLike);
+  signal?: AbortSignalLike;
+}
+
 /** Texts in, one vector per text out. */
 export type Embed = (texts: string[]) => Promise<Vectors> | Vectors;
 

@@ -135,8 +135,20 @@ export interface TaskResults {
   calibrate: SealedObject;
 }
 
+/** A passphrase to make a key of. A worker that is told so does nothing else. */
+export interface StretchRequest {
+  readonly type: 'stretch';
+  readonly module: WasmModule;
+  readonly passphrase: Uint8Array<ArrayBuffer>;
+  readonly salt: Uint8Array;
+  /** In MB. */
+  readonly memory: number;
+  readonly passes: number;
+}
+
 /** What a worker is told. */
 export type Request =
+  | StretchRequest
   | {
     readonly type: 'start';
     readonly module: WasmModule;

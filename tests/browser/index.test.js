@@ -1,5 +1,6 @@
 // The way of one index through a page, on IndexedDB and with training in a Web Worker.
 import assert from 'node:assert/strict';
+import { deriveKey } from '../../dist/sealvec.js';
 import { startBrowser } from './browser.js';
 
 const ROWS = 12_000;
@@ -21,6 +22,19 @@ const reopen = () => page.evaluate(async ([n, dimension]) => {
   addEventListener('securitypolicyviolation', (event) => violations.push(event.blockedURI));
   Object.assign(globalThis, await openIndex('whole-path'));
 }, [ROWS, DIMENSION]);
+
+test('a passphrase makes the key in a page that it makes in Node, and the page goes on', async () => {
+  const options = { passphrase: 'orbit candle mosaic', passes: 8 };
+  const { made, took, longest } = await page.evaluate(async (given) => {
+    const [stop, at] = [watchFrames(), performance.now()];
+    const salt = new Uint8Array(16).fill(7);
+    const made = [...await sealvec.deriveKey({ ...given, salt })];
+    return { made, took: performance.now() - at, longest: stop().at(-1) };
+  }, options);
+  const key = await deriveKey({ ...options, salt: new Uint8Array(16).fill(7), worker: false });
+  assert.deepEqual(made, [...key]);
+  assert.ok(longest < took / 2, `${longest} of ${took} ms without a frame`);
+});
 
 describe('an index in a page', () => {
   test('is made, filled, and searched exactly', async () => {

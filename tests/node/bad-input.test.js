@@ -2,7 +2,7 @@
 // was expected and what came, and nothing has changed.
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
-import { Client, memoryStorage, SealvecError } from '../../build/js/index.js';
+import { Client, deriveKey, memoryStorage, SealvecError } from '../../build/js/index.js';
 import * as bad from './support/bad-values.js';
 import { dump, openIndex, randomVectors, toItems } from './support/oracle.js';
 
@@ -61,6 +61,29 @@ const METHODS = {
       ['retrainThreshold', count()],
       ['minTrainVectors', count()],
       ['logger', bad.loggers()],
+    ],
+  ],
+  deriveKey: [
+    (options) => deriveKey(options),
+    { passphrase: 'a phrase', salt: new Uint8Array(16), worker: false },
+    [
+      [
+        'passphrase',
+        [
+          ...bad.kinds('string'),
+          ['undefined', () => undefined],
+          ['empty', () => ''],
+          ['a lone surrogate', () => 'a\ud800'],
+          ['4,097 bytes', () => 'x'.repeat(4097)],
+          ['4,098 bytes', () => 'é'.repeat(2049)],
+        ],
+      ],
+      ['salt', [...bad.keys(16), ['undefined', () => undefined]]],
+      ['memory', [...count(), ['63', () => 63], ['1,025', () => 1025]]],
+      ['passes', [...count(), ['one', () => 1], ['17', () => 17]]],
+      ['wasm', bad.sources()],
+      ['worker', bad.kinds('true', 'false', 'function')],
+      ['signal', bad.signals()],
     ],
   ],
   createIndex: [

@@ -1,0 +1,82 @@
+import { orAbort } from './abort.js';
+import type { Endpoint } from './endpoint.js';
+import { fromWire } from './errors.js';
+import { checkSource, loadModule } from './loader.js';
+import { START_TIMEOUT, tooSlow, workerError } from './runner.js';
+import { newWorker, readWorker } from './settings.js';
+import { stretch } from './stretch.js';
+import { readText } from './text.js';
+import { readInteger, readKey, readOptions, readSignal, refuse } from './validate.js';
+import type { DeriveKeyOptions } from '../types/api.js';
+import type { Reply, StretchRequest } from '../types/protocol.js';
+
+const OPTIONS = ['passphrase', 'salt', 'memory', 'passes', 'wasm', 'worker', 'signal'] as const;
+const MAX_PASSPHRASE = 4096;
+const SALT = 16;
+
+/** What was given may be the passphrase in another form: it is never shown. */
+function readPassphrase(value: unknown): string {
+  const expected = 'a string that is not empty';
+  if (typeof value !== 'string') refuse('passphrase', expected, typeof value);
+  if (value === '') refuse('passphrase', expected, 'an empty one');
+  return readText('passphrase', value, MAX_PASSPHRASE).normalize('NFKC');
+}
+
+/** The key that a worker makes. The passphrase is moved to it, not copied. */
+async function ask(endpoint: Endpoint, request: StretchRequest): Promise<Uint8Array> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  try {
+    return await new Promise((resolve, reject) => {
+      timer = setTimeout(() => reject(tooSlow()), START_TIMEOUT);
+      endpoint.listen((message) => {
+        const reply = message as Reply;
+        if (reply.type === 'done') resolve(reply.result as Uint8Array);
+        if (reply.type === 'failed') reject(workerError(fromWire(reply.error)));
+        if (reply.type === 'ready') clearTimeout(timer);
+      }, (error) => reject(workerError(error)));
+      endpoint.post(request, [request.passphrase.buffer]);
+    });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * An index key from a passphrase: 32 bytes by Argon2id, with one lane. The same arguments make the
+ * same key on every platform, so keep `salt`, `memory` and `passes` with your data; none of them is
+ * secret. Make the salt once per key, from random bytes: it lets nobody prepare guesses in advance,
+ * or guess for two keys at once.
+ *
+ * The passphrase is taken in Unicode form NFKC, because keyboards and systems differ in how they
+ * write the same letter: é may be one character or two. No length makes a common phrase strong;
+ * where 32 random bytes can be kept, `generateKey` is better.
+ *
+ * It takes `memory` MB for a fraction of a second at the defaults, in a worker that is ended
+ * afterwards. `signal` ends it at once. With `worker: false` this thread stands still meanwhile,
+ * and a signal is only looked at before. INVALID_ARGUMENT, OUT_OF_MEMORY, UNSUPPORTED.
+ *
+ * Source: RFC 9106.
+ *
+ * @example
+ * const salt = crypto.getRandomValues(new Uint8Array(16)); // made once and stored
+ * const indexKey = await deriveKey({ passphrase: 'orbit candle mosaic thunder velvet', salt });
+ */
+export async function deriveKey(options: DeriveKeyOptions): Promise<Uint8Array> {
+  if (typeof options !== 'object') refuse('deriveKey', 'a plain object', typeof options);
+  const { memory = 64, passes = 3, ...given } = readOptions('deriveKey', options, OPTIONS);
+  const text = readPassphrase(given.passphrase);
+  const cost = {
+    salt: readKey('salt', given.salt, SALT),
+    memory: readInteger('memory', memory, 64, 1024),
+    passes: readInteger('passes', passes, 2, 16),
+  };
+  const source = given.wasm === undefined ? undefined : checkSource(given.wasm);
+  const worker = readWorker(given.worker);
+  const signal = readSignal(given.signal);
+  const module = await orAbort(signal, loadModule(source), () => undefined);
+  const endpoint = newWorker(worker);
+  const request = { module, passphrase: new TextEncoder().encode(text), ...cost };
+  if (!endpoint) return stretch(request);
+  const key = ask(endpoint, { type: 'stretch', ...request });
+  return orAbort(signal, key, () => undefined).finally(() => endpoint.close());
+}
