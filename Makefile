@@ -6,6 +6,7 @@
 #   make test-browser   in Chromium; CHROMIUM=path, full=1 for the long versions
 #   make fuzz           each fuzzer for seconds=60
 #   make kill tamper growth recall   what `make test` samples, in full
+#   make example        the private-search page, on http://127.0.0.1:8080
 #   make bench demo size format clean
 #
 # config=release (default for wasm) | debug | sanitize (default for test-c)
@@ -43,7 +44,7 @@ ifneq ($(filter-out clean format,$(or $(MAKECMDGOALS),all)),)
 endif
 
 .PHONY: all wasm js test test-c test-js test-package test-browser fuzz bench \
-  kill tamper growth recall demo size format clean FORCE
+  kill tamper growth recall demo example size format clean FORCE
 FORCE:
 
 all: wasm js
@@ -291,6 +292,10 @@ recall: wasm js
 
 demo: wasm js
 	node examples/demo.js
+
+# The private-search page. PORT=8080; model=1 lets it fetch an embedding model from the network.
+example: wasm js
+	@PORT=$(PORT) MODEL=$(model) node examples/private-search/serve.js
 
 size: wasm js
 	node tests/bench/size.js
