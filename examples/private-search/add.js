@@ -3,7 +3,7 @@ import { $ } from './dom.js';
 import { passagesOf } from './passages.js';
 import { watch } from './progress.js';
 import { chosenFiles, droppedFiles, fromArxiv, fromFiles, fromNotes } from './sources.js';
-import { attempt, counted, say, whole } from './words.js';
+import { attempt, counted, say, size, whole } from './words.js';
 
 /** Passages per commit. */
 const BATCH = 512;
@@ -98,7 +98,7 @@ export function addPanel(session, changed) {
     const { count, storedBytes } = await session.index.stats();
     $('count').textContent = count === 0
       ? 'Nothing yet. What you add is encrypted before it is stored, and stays in this browser.'
-      : `${counted(count, 'passage')}, ${whole(storedBytes / 1000)} kB, encrypted.`;
+      : `${counted(count, 'passage')}, ${size(storedBytes)}, encrypted.`;
   };
 }
 

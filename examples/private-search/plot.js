@@ -4,10 +4,10 @@ import { measure } from './measure.js';
 import { attempt, percent, whole } from './words.js';
 
 const WIDTH = 440;
-const HEIGHT = 250;
+const HEIGHT = 260;
 const LEFT = 54;
 const RIGHT = WIDTH - 14;
-const TOP = 16;
+const TOP = 28;
 const BOTTOM = HEIGHT - 40;
 /** Labels nearer than this to one before are left to the table. */
 const APART = 26;
@@ -46,20 +46,20 @@ function axes({ low, step, most, x, y }) {
   }
   const across = 'share of the true 10 nearest that is found';
   parts.push(text({ x: RIGHT, y: HEIGHT - 4 }, across, 'end'));
-  parts.push(text({ x: 0, y: 8 }, 'queries per second', 'start'));
+  parts.push(text({ x: 0, y: 11 }, 'queries per second', 'start'));
   return parts;
 }
 
 function drawPoints(points, { x, y }) {
   const parts = [];
   const labelled = [];
-  for (const { name, recall, perSecond } of points) {
+  for (const { name, recall, perSecond } of points.toReversed()) {
     const [cx, cy] = [x(recall), y(perSecond)];
     parts.push(svg('circle', { class: name === 'exact' ? 'exact' : 'point', cx, cy, r: 5.5 }));
     if (labelled.some(([px, py]) => Math.hypot(px - cx, (py - cy) * 1.6) < APART)) continue;
     labelled.push([cx, cy]);
     const nearEdge = cx > RIGHT - 24;
-    const at = nearEdge ? { x: cx - 10, y: cy + 4 } : { x: cx + 9, y: cy - 7 };
+    const at = nearEdge ? { x: cx + 8, y: cy + 21 } : { x: cx + 9, y: cy - 7 };
     parts.push(svg('text', { ...at, 'text-anchor': nearEdge ? 'end' : 'start' }, name));
   }
   return parts;

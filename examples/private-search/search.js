@@ -1,6 +1,6 @@
 // Search as one types: one query in flight, the newest text next, none in between.
 import { $, h } from './dom.js';
-import { wordsOf } from './passages.js';
+import { COMMON, wordsOf } from './passages.js';
 import { attempt, counted, ms, whole } from './words.js';
 
 const PASSAGES = 60;
@@ -72,13 +72,14 @@ export function searchPanel({ index, embedder }) {
     const include = ['distance', 'metadata', 'contents'];
     const found = await index.query({ queryVectors, topK: PASSAGES, include });
     const ended = performance.now();
-    const words = wordsOf(text);
+    const words = wordsOf(text).filter((word) => !COMMON.has(word));
     $('results').replaceChildren(...byText(found.results).map((item) => resultItem(item, words)));
     const how = found.exact
       ? `all ${counted(count, 'passage')} compared`
       : `${whole(found.rowsScanned)} of ${counted(count, 'passage')} compared`;
-    const parts = `${ms(embedded - started)} to embed, ${ms(ended - embedded)} to decrypt and search`;
-    $('search-note').textContent = `Found in ${ms(ended - started)}: ${parts}; ${how}.`;
+    const times = [embedded - started, ended - embedded, ended - started].map(ms);
+    $('search-note').textContent =
+      `Found in ${times[2]}: ${times[0]} to embed, ${times[1]} to decrypt and search; ${how}.`;
   }
 
   const ask = newestOnly((text) => attempt(() => search(text)));

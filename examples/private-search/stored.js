@@ -2,7 +2,7 @@
 // without the key.
 import { $, h } from './dom.js';
 import { DATABASE } from './vault.js';
-import { attempt, counted, megabytes, whole } from './words.js';
+import { attempt, counted, size, whole } from './words.js';
 
 const STORES = ['objects', 'parts'];
 const SHOWN = 8;
@@ -90,7 +90,7 @@ async function scan(word) {
     if (holds(new TextEncoder().encode(key), needle)) found.push(`the name ${key}`);
     if (holds(bytes, needle)) found.push(`the bytes of ${key}`);
   });
-  const where = `${megabytes(total)} in ${counted(values, 'value')}`;
+  const where = `${size(total)} in ${counted(values, 'value')}`;
   return found.length === 0
     ? `“${word}” is nowhere in ${where}.`
     : `“${word}” is in ${found.slice(0, 3).join(', ')}; looked through ${where}.`;
@@ -119,9 +119,10 @@ async function show() {
   });
   $('records').replaceChildren(...choose(kept).map(figure));
   $('stored-text').textContent =
-    `${megabytes(total)} in ${counted(values, 'value')} of the IndexedDB database ` +
+    `${size(total)} in ${counted(values, 'value')} of the IndexedDB database ` +
     `“${DATABASE}”, read without the key: ${entropy(counts, total).toFixed(3)} of 8 bits of ` +
-    'entropy per byte. Names, sizes and times of change can be seen; nothing of what is inside.';
+    'entropy per byte. Names and sizes can be seen, and at the head of a record what kind it is; ' +
+    'nothing of what is inside.';
 }
 
 export function storedPanel() {

@@ -19,7 +19,8 @@ export function inWords(error) {
 
 export const whole = (number) => Math.round(number).toLocaleString('en-US');
 export const percent = (share) => `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
-export const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
+export const size = (bytes) =>
+  (bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
 export const ms = (time) => `${time < 10 ? time.toFixed(1) : whole(time)} ms`;
 export const counted = (number, one, many = `${one}s`) =>
   `${whole(number)} ${number === 1 ? one : many}`;
