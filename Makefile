@@ -264,7 +264,7 @@ test-package: wasm js
 CHROMIUM ?= /usr/bin/chromium
 test-browser: wasm js $(CHROMIUM)
 	CHROMIUM=$(CHROMIUM) SEALVEC_FULL=$(full) NODE_OPTIONS=--experimental-vm-modules NODE_NO_WARNINGS=1 \
-	  $(bin)/jest --rootDir tests/browser
+	  $(bin)/jest --config tests/browser/jest.config.js
 
 /usr/bin/chromium:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
