@@ -57,6 +57,10 @@ export function addPanel(session, changed) {
 
   /** Adds what `read` gives; answers whether it went in whole. */
   async function add(opener, read) {
+    if ($('add-arxiv').disabled) {
+      say('Texts are being added already; wait until that is done, or cancel it.');
+      return false;
+    }
     enable(false);
     say('');
     const work = async (watched) => {

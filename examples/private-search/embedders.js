@@ -1,7 +1,7 @@
 // Which embedder an index was made with. Vectors of one say nothing about vectors of another.
 import { hashed } from './embed-hashed.js';
 import { loadModel } from './embed-model.js';
-import { say, percent } from './words.js';
+import { percent, say } from './words.js';
 
 /** The model that the server allows this page to fetch, if any. */
 export async function allowedModel() {
@@ -20,7 +20,9 @@ export async function readyEmbedder(name, model) {
   }
   say('Fetching the model gte-small…');
   const onProgress = (share) => say(`Fetching the model gte-small: ${percent(share)}`);
-  const embedder = await loadModel(model, onProgress);
-  say('');
-  return embedder;
+  try {
+    return await loadModel(model, onProgress);
+  } finally {
+    say('');
+  }
 }

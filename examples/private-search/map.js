@@ -7,18 +7,23 @@ import { attempt, counted, whole } from './words.js';
 const WIDTH = 440;
 const HEIGHT = 380;
 const MARGIN = 34;
+const EDGE = 4;
+const FAR_SHARE = 0.02;
 /** Radius of a ring per root of its list's share of all rows. */
 const RADIUS = 60;
 const GOLDEN_ANGLE = 137.508;
 
-/** Stretches the plane of points to the drawing. */
+/** Stretches the plane of points to the drawing; the few farthest end at its edge. */
 function fit(points) {
   const ranges = [0, 1].map((axis) => {
-    const values = points.map((point) => point[axis]);
-    return [Math.min(...values), Math.max(...values)];
+    const values = points.map((point) => point[axis]).sort((a, b) => a - b);
+    const few = Math.floor(values.length * FAR_SHARE);
+    return [values[few], values.at(-1 - few)];
   });
-  const scale = (value, [low, high], size) =>
-    MARGIN + ((value - low) / (high - low || 1)) * (size - 2 * MARGIN);
+  const scale = (value, [low, high], size) => {
+    const at = MARGIN + ((value - low) / (high - low || 1)) * (size - 2 * MARGIN);
+    return Math.min(Math.max(at, EDGE), size - EDGE);
+  };
   return ([x, y]) => [scale(x, ranges[0], WIDTH), scale(y, ranges[1], HEIGHT)];
 }
 

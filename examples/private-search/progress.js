@@ -17,7 +17,7 @@ export async function watch(element, { label, opener, phases = [] }, work) {
   const steps = phases.map(([name, words]) => ({ name, item: h('li', {}, words) }));
   const list = h('ol', { class: 'phases' }, ...steps.map(({ item }) => item));
   cancel.addEventListener('click', () => {
-    cancel.disabled = true;
+    cancel.textContent = 'Cancelling…';
     controller.abort();
   });
   const line = h('div', { class: 'line' }, share, cancel);
@@ -41,6 +41,9 @@ export async function watch(element, { label, opener, phases = [] }, work) {
     const focused = element.contains(document.activeElement);
     element.hidden = true;
     element.replaceChildren();
-    if (focused) opener.focus();
+    if (focused) {
+      opener.disabled = false;
+      opener.focus();
+    }
   }
 }

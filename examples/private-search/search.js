@@ -7,7 +7,7 @@ const PASSAGES = 60;
 const SHOWN = 12;
 
 /** Calls work with the newest argument; while it runs, earlier ones are dropped. */
-export function newestOnly(work) {
+function newestOnly(work) {
   let next;
   let running = false;
   return async (argument) => {
@@ -47,7 +47,7 @@ function resultItem({ distance, metadata, contents }, words) {
   const likeness = `similarity ${(1 - distance).toFixed(2)}`;
   return h('li', {},
     h('h3', {}, ...marked(metadata.title, words)),
-    h('p', {}, ...marked(contents, words)),
+    h('p', { class: 'passage' }, ...marked(contents, words)),
     h('p', { class: 'muted where' }, likeness));
 }
 

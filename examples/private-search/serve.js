@@ -21,8 +21,7 @@ export const MODEL = {
   library: 'https://cdn.jsdelivr.net/npm/@huggingface/transformers@3.8.1/dist/transformers.min.js',
   name: 'Xenova/gte-small',
 };
-/** Transformers.js starts its runtime from a blob. */
-const MODEL_SCRIPTS = 'https://cdn.jsdelivr.net blob:';
+const MODEL_SCRIPTS = 'https://cdn.jsdelivr.net';
 const MODEL_HOSTS = 'https://cdn.jsdelivr.net https://huggingface.co https://*.huggingface.co ' +
   'https://*.hf.co';
 

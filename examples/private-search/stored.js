@@ -5,9 +5,10 @@ import { DATABASE } from './vault.js';
 import { attempt, counted, size, whole } from './words.js';
 
 const STORES = ['objects', 'parts'];
-const SHOWN = 8;
+const SHOWN = 6;
 /** What differs in the names of records of one kind. */
 const NUMBERS = /[0-9a-f]{16,}|\d+/g;
+const RANDOM_ID = /([0-9a-f]{8})[0-9a-f]{24}/g;
 const ROWS = 10;
 const ROW_BYTES = 8;
 /** Shorter words are found in any noise. */
@@ -57,9 +58,10 @@ function figure({ key, bytes }) {
   const from = bytes.length > 4_096 ? (bytes.length >> 1) & ~(ROW_BYTES - 1) : 0;
   const where = from > 0 ? `from byte ${whole(from)} of ${whole(bytes.length)}`
     : `${whole(bytes.length)} bytes`;
+  const name = key.replace(RANDOM_ID, '$1…');
   return h('figure', {},
-    h('figcaption', {}, h('b', {}, key), ` — ${where}`),
-    h('pre', { tabindex: '0', 'aria-label': `Bytes of ${key}` }, dump(bytes, from)));
+    h('figcaption', {}, h('b', {}, name), ` — ${where}`),
+    h('pre', { tabindex: '0', 'aria-label': `Bytes of ${name}` }, dump(bytes, from)));
 }
 
 /** Shannon's entropy of byte counts, in bits per byte. */

@@ -18,7 +18,10 @@ function stateText({ count, nLists }) {
 
 /** Calls `trained` after each training that ended well. */
 export function trainPanel({ index }, trained) {
+  let running = false;
+
   async function refresh() {
+    if (running) return;
     const stats = await index.stats();
     $('train-text').textContent = stateText(stats);
     $('train').textContent = stats.nLists > 0 ? 'Train again' : 'Train';
@@ -26,6 +29,7 @@ export function trainPanel({ index }, trained) {
   }
 
   async function train() {
+    running = true;
     $('train').disabled = true;
     say('');
     const how = { label: 'Training', opener: $('train'), phases: PHASES };
@@ -37,6 +41,7 @@ export function trainPanel({ index }, trained) {
       if (!done) say('Training was cancelled. The index is as it was.');
       return done;
     });
+    running = false;
     await attempt(refresh);
     if (!result) return;
     const { nLists, seconds, iterations, workers } = result;

@@ -157,6 +157,7 @@ describe('the private-search page', () => {
     assert.equal(phase, 'Find centroids');
     await says(page, 'status', /^Training was cancelled/);
     await says(page, 'train-text', /^Untrained/);
+    assert.equal(await page.isEnabled('#train'), true);
   });
 
   test('trains, then plots recall against speed and maps the lists', async () => {
@@ -219,11 +220,12 @@ describe('the private-search page', () => {
     assert.equal(await page.textContent('#gate-title'), 'Type the passphrase');
   });
 
-  test('wipes everything once that is confirmed, locked as it is', async () => {
+  test('wipes everything once that is confirmed, and not before', async () => {
     await page.click('#wipe');
     await page.keyboard.press('Enter');
     await page.waitForSelector('#wipe-dialog', { state: 'hidden' });
-    assert.equal(await page.textContent('#gate-title'), 'Type the passphrase');
+    await enter(page, PASSPHRASE);
+    await unlocked(page);
     await page.click('#wipe');
     await page.click('#wipe-dialog [value=wipe]');
     await says(page, 'status', /^Everything was wiped\.$/);
