@@ -1,6 +1,5 @@
 // The encrypted index in IndexedDB, and the key that a passphrase makes.
-import { Client, indexedDBStorage } from '../../dist/browser.js';
-import { deriveKey } from './derive.js';
+import { Client, deriveKey, indexedDBStorage } from '../../dist/browser.js';
 import { claimRecord, deleteDatabase, deleteRecord, readRecord } from './record.js';
 
 export const DATABASE = 'private-search';
