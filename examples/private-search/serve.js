@@ -78,7 +78,10 @@ export async function serve({ port = 0, model = false } = {}) {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const port = Number(process.env.PORT || 8080);
   const model = process.env.MODEL === '1';
-  const { origin } = await serve({ port, model });
+  const { origin } = await serve({ port, model }).catch((error) => {
+    console.error(`port ${port} cannot be had (${error.code}); PORT= names another`);
+    process.exit(1);
+  });
   console.log(`private search: ${origin}${PAGE}`);
   const reach = model ? 'this server and the hosts of the model' : 'this server only';
   console.log(`The page may reach ${reach}. Ctrl+C ends it.`);
