@@ -6,6 +6,8 @@ import { breathe, sampleIds } from './rows.js';
 
 const SAMPLE = 1_500;
 const TOP_WORDS = 3;
+/** A word in fewer rows of a list says nothing about it. */
+const LEAST_ROWS = 3;
 
 /** A sample of rows by list: [{ size, rows: [{ id, vector, contents }] }], largest first. */
 export async function readLists(index) {
@@ -45,9 +47,10 @@ export function nameLists(lists) {
   return lists.map(({ rows }) => {
     const weigh = ([word, count]) => {
       const share = count / rows.length;
-      return [word, share * Math.log(share / (everywhere.get(word) / all.length))];
+      return [word, share * Math.log(share / (everywhere.get(word) / all.length)) ** 2];
     };
-    return [...wordCounts(rows)].filter(([, count]) => count > 1 || rows.length < 4).map(weigh)
-      .sort(([, a], [, b]) => b - a).slice(0, TOP_WORDS).map(([word]) => word);
+    const known = [...wordCounts(rows)].filter(([, count]) => count >= LEAST_ROWS);
+    const ranked = known.map(weigh).sort(([, a], [, b]) => b - a);
+    return ranked.slice(0, TOP_WORDS).map(([word]) => word);
   });
 }

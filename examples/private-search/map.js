@@ -7,23 +7,20 @@ import { attempt, counted, whole } from './words.js';
 const WIDTH = 440;
 const HEIGHT = 380;
 const MARGIN = 34;
-const EDGE = 4;
-const FAR_SHARE = 0.02;
+const FAR_SHARE = 0.01;
 /** Radius of a ring per root of its list's share of all rows. */
 const RADIUS = 60;
 const GOLDEN_ANGLE = 137.508;
 
-/** Stretches the plane of points to the drawing; the few farthest end at its edge. */
+/** Stretches the plane of points to the drawing; the few farthest may fall outside it. */
 function fit(points) {
   const ranges = [0, 1].map((axis) => {
     const values = points.map((point) => point[axis]).sort((a, b) => a - b);
     const few = Math.floor(values.length * FAR_SHARE);
     return [values[few], values.at(-1 - few)];
   });
-  const scale = (value, [low, high], size) => {
-    const at = MARGIN + ((value - low) / (high - low || 1)) * (size - 2 * MARGIN);
-    return Math.min(Math.max(at, EDGE), size - EDGE);
-  };
+  const scale = (value, [low, high], size) =>
+    MARGIN + ((value - low) / (high - low || 1)) * (size - 2 * MARGIN);
   return ([x, y]) => [scale(x, ranges[0], WIDTH), scale(y, ranges[1], HEIGHT)];
 }
 
@@ -37,7 +34,7 @@ function drawList({ places, centre, size, words }, number, total) {
   const [cx, cy] = centre.map(round);
   const r = round(RADIUS * Math.sqrt(size / total));
   return svg('g', {},
-    svg('title', {}, `${counted(size, 'passage')}: ${words.join(', ')}`),
+    svg('title', {}, [counted(size, 'passage'), ...words].join(', ')),
     svg('path', { class: 'rows', d, stroke }),
     svg('circle', { class: 'ring', cx, cy, r, stroke }));
 }

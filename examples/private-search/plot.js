@@ -76,7 +76,7 @@ function chart(points) {
 }
 
 function table(points, count) {
-  const heads = ['targetRecall', 'recall found', 'queries/s', 'compared'];
+  const heads = ['targetRecall', 'recall', 'queries/s', 'compared'];
   return h('table', {},
     h('thead', {}, h('tr', {}, ...heads.map((head) => h('th', { scope: 'col' }, head)))),
     h('tbody', {}, ...points.map(({ name, recall, perSecond, compared }) => h('tr', {},

@@ -25,10 +25,17 @@ export const ms = (time) => `${time < 10 ? time.toFixed(1) : whole(time)} ms`;
 export const counted = (number, one, many = `${one}s`) =>
   `${whole(number)} ${number === 1 ? one : many}`;
 
-/** Says how things are; '' says nothing. */
+/** How long (ms) good news stays. */
+const SHOWN = 10_000;
+let hiding;
+
+/** Says how things are; '' says nothing. What has failed stays until there is something else. */
 export function say(text, failed = false) {
-  $('status').classList.toggle('failed', failed);
-  $('status').textContent = text;
+  const status = $('status');
+  status.classList.toggle('failed', failed);
+  status.textContent = text;
+  clearTimeout(hiding);
+  if (!failed) hiding = setTimeout(() => { status.textContent = ''; }, SHOWN);
 }
 
 /** Runs what a person asked for; says why, where it fails. */
