@@ -30,6 +30,9 @@ function modelNote(model) {
 /** Opens or makes the index; what is wrong with the passphrase is thrown as words. */
 async function pass({ exists, record }, model) {
   const passphrase = $('passphrase').value.normalize('NFKC');
+  if (exists && !record) {
+    throw new Error('the salt is gone, without which no passphrase opens the index; wipe it');
+  }
   if (exists) {
     const vault = await openVault(passphrase, record);
     try {
