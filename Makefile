@@ -197,27 +197,49 @@ build/js/.ready: node_modules/.ready Makefile $(js_sources)
 	  --outdir=build/js --format=esm)
 	@touch $@
 
-# The same files with the browser's platform in place of Node's.
-build/browser/.ready: build/js/.ready
-	@rm -rf build/browser && cp -r build/js build/browser
-	@mv build/browser/platform-browser.js build/browser/platform.js
+# What is bundled: the same files, with another platform and other assets in place of Node's, and
+# with the core and the worker as texts. $(call variant,NAME,FROM:TO ...,WORKER)
+define variant
+	@rm -rf build/$(1) && cp -r build/js build/$(1)
+	@node -e '$(embedded)' build/js/sealvec.wasm dist/$(3).js >build/$(1)/embedded.js
+	@cd build/$(1) && for pair in $(2); do mv "$${pair%:*}.js" "$${pair#*:}.js"; done
+endef
+
+embedded = const [core, worker] = process.argv.slice(1).map((name) => fs.readFileSync(name)); \
+  console.log("export const core = \x27%s\x27;", core.toString("base64")); \
+  console.log("export const worker = %s;", JSON.stringify(String(worker)))
+
+workers := dist/training-worker.js dist/training-worker-node.js
+build/variants: build/js/.ready build/js/sealvec.wasm $(workers) Makefile
+	$(call variant,browser,platform-browser:platform assets-browser:assets,training-worker)
+	$(call variant,inline,assets-inline:assets,training-worker-node)
+	$(call variant,browser-inline,platform-browser:platform assets-browser-inline:assets,training-worker)
 	@touch $@
 
 bundle := $(esbuild) --bundle --minify --legal-comments=none '--external:node:*'
 # CommonJS has no import.meta.url.
 file_url := require("node:url").pathToFileURL(__filename).href
 
-dist/.ready: build/js/.ready build/browser/.ready build/js/sealvec.wasm Makefile
+$(workers): dist/%.js: build/js/.ready
 	@mkdir -p dist
+	$(call run,esbuild $@,$(bundle) build/js/$*.js --format=esm --platform=neutral --outfile=$@)
+
+node_cjs := --platform=node --format=cjs --define:import.meta.url=sealvec_file_url \
+  '--banner:js="use strict";const sealvec_file_url=$(file_url);'
+dist/.ready: build/variants Makefile
+	@find dist -maxdepth 1 -name '*.js' ! -name 'training-worker*' -delete
 	$(call run,esbuild dist/sealvec.js,$(bundle) build/js/index.js --format=esm \
 	  --platform=node --outfile=dist/sealvec.js)
-	$(call run,esbuild dist/sealvec.cjs,$(bundle) build/js/index.js --format=cjs \
-	  --platform=node --outfile=dist/sealvec.cjs --define:import.meta.url=sealvec_file_url \
-	  '--banner:js="use strict";const sealvec_file_url=$(file_url);')
-	$(call run,esbuild dist/browser.js,$(bundle) build/browser/index.js --format=esm \
-	  --platform=browser --outfile=dist/browser.js)
-	$(call run,esbuild dist/training-worker.js,$(bundle) build/js/training-worker.js --format=esm \
-	  --platform=neutral --outfile=dist/training-worker.js)
+	$(call run,esbuild dist/sealvec.cjs,$(bundle) build/js/index.js $(node_cjs) \
+	  --outfile=dist/sealvec.cjs)
+	$(call run,esbuild dist/browser.js,$(bundle) browser=build/browser/index.js --format=esm \
+	  --platform=browser --splitting --outdir=dist)
+	$(call run,esbuild dist/inline.js,$(bundle) build/inline/index.js --format=esm \
+	  --platform=node --outfile=dist/inline.js)
+	$(call run,esbuild dist/inline.cjs,$(bundle) build/inline/index.js $(node_cjs) \
+	  --outfile=dist/inline.cjs)
+	$(call run,esbuild dist/inline-browser.js,$(bundle) build/browser-inline/index.js --format=esm \
+	  --platform=browser --outfile=dist/inline-browser.js)
 	$(call run,esbuild dist/storage-suite.js,$(bundle) build/js/storage/suite.js --format=esm \
 	  --platform=neutral --outfile=dist/storage-suite.js)
 	@cp build/js/sealvec.wasm dist/sealvec.wasm
@@ -252,16 +274,26 @@ dist/types/.ready: node_modules/.ready tsconfig.json Makefile $(js_sources)
 	@node -e '$(declarations)'
 	@touch $@
 
+CHROMIUM ?= /usr/bin/chromium
+
 test: test-c test-js test-package
 
 test-js: wasm js
 	node --test --test-concurrency=2 tests/node/*.test.js
 
-test-package: wasm js
-	node --test tests/package/*.test.js
+# Pages run in Chromium; where it is not and cannot be installed, their tests say that they were
+# skipped.
+test-package: wasm js build/packagers/.ready
+	@[ -x '$(CHROMIUM)' ] || $(MAKE) --no-print-directory $(CHROMIUM) || true
+	CHROMIUM=$(CHROMIUM) node --test tests/package/*.test.js
+
+# The packagers, once for all tests and apart from what the build needs.
+build/packagers/.ready: tests/package/packagers/package.json tests/package/packagers/package-lock.json
+	@mkdir -p $(@D) && cp $^ $(@D)
+	$(call run,npm ci $(@D),cd $(@D) && npm ci --no-audit --no-fund --loglevel=error)
+	@touch $@
 
 # In Chromium. full=1: 2,000 writes, 100 kills, 100,000 vectors; ten minutes.
-CHROMIUM ?= /usr/bin/chromium
 test-browser: wasm js $(CHROMIUM)
 	CHROMIUM=$(CHROMIUM) SEALVEC_FULL=$(full) NODE_OPTIONS=--experimental-vm-modules NODE_NO_WARNINGS=1 \
 	  $(bin)/jest --config tests/browser/jest.config.js
@@ -305,5 +337,6 @@ format:
 
 # Downloads are kept: they are verified by hash whenever they are used.
 clean:
-	rm -rf dist build/apt build/browser build/js build/libsodium build/llvm-19-bin build/native \
+	rm -rf dist build/apt build/browser build/browser-inline build/inline \
+	  build/js build/libsodium build/packagers build/variants build/llvm-19-bin build/native \
 	  build/toolchain.mk build/wasm build/portable.wasm build/exports build/.checked

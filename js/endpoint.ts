@@ -30,29 +30,30 @@ export function webEndpoint(worker: WorkerLike): Endpoint {
   };
 }
 
+/** A Web Worker that may be refused when it is made. */
+export function moduleEndpoint(make: () => WorkerLike): Endpoint {
+  try {
+    return webEndpoint(make());
+  } catch (cause) {
+    const why = `a training worker cannot be made here (${String(cause)})`;
+    throw new SealvecError('UNSUPPORTED', `${why}; ${OTHER_WAYS}`, { cause });
+  }
+}
+
+/** A Web Worker of a source text. */
+export function blobEndpoint(source: string): Endpoint {
+  const url = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }));
+  const endpoint = moduleEndpoint(() => new Worker(url, { type: 'module' }));
+  return { ...endpoint, close: () => { endpoint.close(); URL.revokeObjectURL(url); } };
+}
+
 interface Scope {
   postMessage(message: unknown, transfer?: readonly unknown[]): void;
   addEventListener(type: 'message', listener: (event: { data: unknown }) => void): void;
 }
 
-interface Port {
-  postMessage(message: unknown, transfer?: readonly unknown[]): void;
-  on(type: 'message', listener: (message: unknown) => void): void;
-}
-
-/** The worker's own side: the port of worker_threads where there is one, else the global scope. */
-export async function ownEndpoint(): Promise<Endpoint> {
-  const { process } = globalThis as { process?: { versions?: { node?: string } } };
-  if (process?.versions?.node !== undefined && !('WorkerGlobalScope' in globalThis)) {
-    const name = 'node:worker_threads';
-    const threads = await import(/* @vite-ignore */ /* webpackIgnore: true */ name) as unknown;
-    const { parentPort } = threads as { parentPort: Port };
-    return {
-      post: (message, transfer) => parentPort.postMessage(message, transfer),
-      listen: (onMessage) => parentPort.on('message', onMessage),
-      close: () => undefined,
-    };
-  }
+/** The page as a worker of its own sees it. */
+export function scopeEndpoint(): Endpoint {
   const scope = globalThis as unknown as Scope;
   return {
     post: (message, transfer) => scope.postMessage(message, transfer ?? []),

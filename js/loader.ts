@@ -1,6 +1,7 @@
 /** Finds and compiles the wasm core: once for the default one, and once per Client for another. */
+import { readCore } from './assets.js';
 import { SealvecError } from './errors.js';
-import { readCore, readFrom } from './platform.js';
+import { readFrom } from './platform.js';
 import { copyTyped, invalid, isKind, reading } from './validate.js';
 import type { ResponseLike, UrlLike, WasmSource } from '../types/api.js';
 

@@ -2,8 +2,6 @@
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { Worker } from 'node:worker_threads';
-import type { Endpoint } from './endpoint.js';
 import { SealvecError } from './errors.js';
 import { fileStorage } from './storage/file.js';
 import { indexedDBStorage } from './storage/indexeddb.js';
@@ -14,11 +12,6 @@ export { fileStorage, indexedDBStorage };
 /** The storage that a string names: a directory. */
 export function namedStorage(directory: string): Storage {
   return fileStorage(directory);
-}
-
-/** The bytes of the core beside this file. */
-export async function readCore(): Promise<Uint8Array> {
-  return readFile(new URL('./sealvec.wasm', import.meta.url));
 }
 
 /** The bytes of a core that the caller keeps elsewhere. */
@@ -40,21 +33,4 @@ export function coreCount(): number {
 /** A setting of the environment, or undefined. */
 export function environment(name: string): string | undefined {
   return process.env[name];
-}
-
-/** A training worker. */
-export function startWorker(): Endpoint {
-  // Options of this process, such as --input-type or a loader, are not meant for the worker.
-  const worker = new Worker(new URL('./training-worker.js', import.meta.url), { execArgv: [] });
-  worker.unref();
-  return {
-    post: (message, transfer) => worker.postMessage(message, transfer as never),
-    listen: (onMessage, onError) => {
-      worker.on('message', onMessage);
-      worker.on('error', onError);
-      worker.on('exit', (code) =>
-        onError(new Error(`the training worker ended with code ${code}`)));
-    },
-    close: () => void worker.terminate(),
-  };
 }

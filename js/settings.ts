@@ -1,9 +1,10 @@
 /** What a Client was made with, checked, and shared by its indexes. */
+import { DOES_WITHOUT_WORKER, startWorker } from './assets.js';
 import type { Endpoint } from './endpoint.js';
 import { webEndpoint } from './endpoint.js';
 import { checkSource, loadModule } from './loader.js';
 import type { OpenOptions } from './open-index.js';
-import { environment, namedStorage, startWorker } from './platform.js';
+import { environment, namedStorage } from './platform.js';
 import { typed } from './storage/typed.js';
 import { readText } from './text.js';
 import {
@@ -112,6 +113,11 @@ export class ClientSettings {
   openOptions(indexName: string, key: CallKey, minGeneration = 0): OpenOptions {
     const { storage, cacheBytes, logger } = this;
     return { storage, indexName, key, cacheBytes, minGeneration, logger };
+  }
+
+  /** Whether training is to do without a worker where none can be had. */
+  get doesWithoutWorker(): boolean {
+    return DOES_WITHOUT_WORKER && this.#worker === true;
   }
 
   /** A new training worker, or undefined when training runs in this thread. */

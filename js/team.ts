@@ -1,5 +1,6 @@
 /** The runners of one training: started, counted, given work, and ended together. */
 import { allOf } from './all.js';
+import type { Endpoint } from './endpoint.js';
 import { SealvecError } from './errors.js';
 import type { IndexConfig } from './manifest.js';
 import type { ObjectContext } from './object.js';
@@ -59,18 +60,40 @@ export class Team {
       this.#runners.push(this.#newRunner());
     }
     const fresh = this.#runners.filter((runner) => !this.#started.has(runner));
-    await Promise.all(fresh.map((runner) => {
+    try {
+      await Promise.all(fresh.map((runner) => {
+        this.#started.add(runner);
+        return runner.start(module, config);
+      }));
+    } catch (error) {
+      if (this.#ended || this.inline || !this.#settings.doesWithoutWorker) throw error;
+      this.dismiss();
+      const runner = this.#runHere();
+      this.#runners.push(runner);
       this.#started.add(runner);
-      return runner.start(module, config);
-    }));
+      await runner.start(module, config);
+    }
     if (this.#ended) throw this.#ended.reason;
     this.#size = Math.max(this.#size, this.#runners.length);
   }
 
   #newRunner(): Runner {
-    const endpoint = this.#settings.startWorker();
-    this.inline = endpoint === undefined;
-    return endpoint ? new WorkerRunner(endpoint, this.#context) : new InlineRunner(this.#context);
+    const endpoint = this.#endpoint();
+    return endpoint ? new WorkerRunner(endpoint, this.#context) : this.#runHere();
+  }
+
+  #endpoint(): Endpoint | undefined {
+    try {
+      return this.#settings.startWorker();
+    } catch (error) {
+      if (this.#settings.doesWithoutWorker) return undefined;
+      throw error;
+    }
+  }
+
+  #runHere(): Runner {
+    this.inline = true;
+    return new InlineRunner(this.#context);
   }
 
   /** Ends the runners so far; others may be started. The memory of wasm never shrinks. */

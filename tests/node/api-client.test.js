@@ -141,7 +141,7 @@ describe('the worker option', () => {
     let ended = 0;
     const made = [];
     const factory = () => {
-      const worker = new Worker(new URL('../../build/js/training-worker.js', import.meta.url));
+      const worker = new Worker(new URL('../../build/js/training-worker-node.js', import.meta.url));
       made.push(worker);
       return {
         postMessage: (message, transfer) => worker.postMessage(message, transfer),

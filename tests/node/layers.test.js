@@ -17,12 +17,14 @@ const TS = [...filesOf('js', '.ts'), ...filesOf('types', '.ts')];
 const C = filesOf('c', '.c');
 const HEADERS = filesOf('c', '.h');
 
-/** Imports of a TS file: what it imports, and whether any of it exists at run time. */
+/** Imports of a TS file, also those made late: of what, and whether any exists at run time. */
 function importsOf(file) {
+  const source = withoutComments(text(file));
   const names = String.raw`\*(?:\s+as\s+\w+)?|\{[^}]*\}|\w+(?:\s*,\s*\{[^}]*\})?`;
   const pattern = `^(?:import|export)\\s+(?:(type\\s+)?(${names})\\s+from\\s+)?['"]([^'"]+)['"];`;
-  const statements = withoutComments(text(file)).matchAll(new RegExp(pattern, 'gm'));
-  return [...statements].map(([, type, what = '', from]) => {
+  const late = [...source.matchAll(/\bimport\('([^']+)'\)/g)].map(([, from]) => [, , '', from]);
+  const statements = [...source.matchAll(new RegExp(pattern, 'gm')), ...late];
+  return statements.map(([, type, what = '', from]) => {
     const target = from.startsWith('.')
       ? path.posix.join(path.posix.dirname(file), from).replace(/\.js$/, '.ts')
       : from;
@@ -128,7 +130,8 @@ describe('the TypeScript', () => {
   });
 
   test('what runs in a training worker brings no storage, no platform and no API with it', () => {
-    const inside = [...closure('js/training-worker.ts')];
+    const workers = ['js/training-worker.ts', 'js/training-worker-node.ts'];
+    const inside = workers.flatMap((file) => [...closure(file)]);
     assert.ok(inside.includes('js/core.ts') && inside.includes('js/training-tasks.ts'));
     const outside = [
       'client',
@@ -136,6 +139,7 @@ describe('the TypeScript', () => {
       'access',
       'settings',
       'platform',
+      'assets',
       'loader',
       'store',
       'writer',
@@ -154,7 +158,7 @@ describe('the TypeScript', () => {
       inside.filter((file) => file.startsWith('js/storage/')),
       [],
     );
-    assert.deepEqual(importersOf('js/training-worker.ts'), [], 'it is started by URL');
+    for (const file of workers) assert.deepEqual(importersOf(file), [], 'it is started by URL');
   });
 
   test('the entry is client, the client has indexes, and nothing below knows of either', () => {
@@ -165,11 +169,11 @@ describe('the TypeScript', () => {
     for (const line of lines) assert.match(line, /^export .* from '.*';$/);
   });
 
-  test('Node is met in platform and file storage, libraries in filters and IndexedDB', () => {
+  test('Node is met in platform, threads and files, libraries in filters and IndexedDB', () => {
     const users = (pattern) =>
       TS.filter((file) => targets(file).some((target) => pattern.test(target)));
     for (const file of users(/^node:/))
-      assert.match(file, /^js\/(platform|storage\/file[\w-]*)\.ts$/);
+      assert.match(file, /^js\/(platform|assets|node-endpoint|storage\/file[\w-]*)\.ts$/);
     for (const file of users(/^sift/))
       assert.match(file, /^js\/filter[\w-]*\.ts$|^types\/sift\.d\.ts$/);
     for (const file of users(/^idb/)) assert.match(file, /^js\/storage\/indexeddb[\w-]*\.ts$/);

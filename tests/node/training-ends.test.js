@@ -344,7 +344,7 @@ describe('a worker', () => {
   test('gets data keys and nothing that signs, and none stays behind in this thread', async () => {
     const sent = [];
     const worker = () => {
-      const thread = new Worker(new URL('../../build/js/training-worker.js', import.meta.url));
+      const thread = new Worker(new URL('../../build/js/training-worker-node.js', import.meta.url));
       return {
         postMessage: (message, transfer) => {
           if (message.type === 'start') sent.push(message);

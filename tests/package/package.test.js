@@ -1,29 +1,17 @@
 // The package as its users get it: packed, installed in an empty project, imported, required,
 // compiled against by strict TypeScript without DOM or Node types, and run under jest.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { bin, makeProject, root, run as runIn } from './project.js';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const bin = (name) => path.join(root, 'node_modules/.bin', name);
 let project;
 let tarball;
+let write;
+let remove;
 
-/** Runs a program and returns what it prints; when it fails, the error has its output. */
-function run(program, args, { cwd = project, env = {} } = {}) {
-  try {
-    const options = { cwd, encoding: 'utf8', stdio: 'pipe', env: { ...process.env, ...env } };
-    return execFileSync(program, args, options);
-  } catch (error) {
-    throw new Error(`${program} ${args.join(' ')}\n${error.stdout}${error.stderr}`);
-  }
-}
-
-const write = (name, text) => fs.writeFileSync(path.join(project, name), text);
+const run = (program, args, options) => runIn(program, args, { cwd: project, ...options });
 
 /** Compiles journey.ts to journey.mjs and journey.cjs. */
 function compileJourney() {
@@ -45,15 +33,10 @@ function compile(name, files, others) {
 }
 
 before(() => {
-  project = fs.mkdtempSync(path.join(os.tmpdir(), 'sealvec-package-'));
-  const options = ['--json', '--ignore-scripts', '--pack-destination', project];
-  const packed = run('npm', ['pack', ...options], { cwd: root });
-  tarball = path.join(project, JSON.parse(packed)[0].filename);
-  write('package.json', '{ "private": true }');
-  run('npm', ['install', '--offline', '--no-audit', '--no-fund', tarball]);
+  ({ folder: project, tarball, write, remove } = makeProject());
 });
 
-after(() => fs.rmSync(project, { recursive: true, force: true }));
+after(() => remove());
 
 const EXPECTED = {
   contents: 'text of 4',
@@ -116,6 +99,39 @@ for (const kind of ['mjs', 'cjs']) {
   });
 }
 
+for (const kind of ['mjs', 'cjs']) {
+  test(`does the same with the core and the worker inside, as compiled ${kind}`, () => {
+    const compiled = fs.readFileSync(path.join(project, `journey.${kind}`), 'utf8');
+    write(`inline/journey.${kind}`, compiled.replace(/(["'])sealvec\1/, `'sealvec/inline'`));
+    // A copy of the one file that is loaded: nothing beside it can be read.
+    const file = kind === 'mjs' ? 'inline.js' : 'inline.cjs';
+    const alone = 'inline/node_modules/sealvec';
+    write(`${alone}/package.json`, `{ "type": "module", "exports": { "./inline": "./${file}" } }`);
+    write(`${alone}/${file}`,
+      fs.readFileSync(path.join(project, 'node_modules/sealvec/dist', file), 'utf8'));
+    write(`inline/run-${kind}.mjs`, `
+      import { journey } from './journey.${kind}';
+      let workers = 0;
+      process.on('worker', () => workers++);
+      console.log(JSON.stringify({ summary: await journey('inline-${kind}'), workers }));`);
+    const { summary, workers } = JSON.parse(run('node', [`inline/run-${kind}.mjs`]));
+    checkSummary(summary);
+    assert.equal(workers, 1);
+  });
+}
+
+test('does the same inside a worker thread', () => {
+  write('thread.mjs', `
+    import { parentPort } from 'node:worker_threads';
+    import { journey } from './journey.mjs';
+    parentPort.postMessage(await journey('store-thread'));`);
+  write('run-thread.mjs', `
+    import { Worker } from 'node:worker_threads';
+    new Worker(new URL('./thread.mjs', import.meta.url))
+      .on('message', (summary) => console.log(JSON.stringify(summary)));`);
+  checkSummary(JSON.parse(run('node', ['run-thread.mjs'])));
+});
+
 test('does the same under jest, required and imported', () => {
   write('required.test.cjs', jestTest(`require('./journey.cjs')`, 'required'));
   write('imported.test.cjs', jestTest(`await import('./journey.mjs')`, 'imported'));
@@ -139,12 +155,13 @@ test('leaves nothing running once the client is closed', () => {
 });
 
 test('gives import and require the same names', () => {
-  const [imported, required] = [
-    `import * as all from 'sealvec'; console.log(Object.keys(all).sort().join());`,
+  const listed = ['sealvec', 'sealvec/inline'].flatMap((name) => [
+    `import * as all from '${name}'; console.log(Object.keys(all).sort().join());`,
     `import { createRequire } from 'node:module';
-     console.log(Object.keys(createRequire(import.meta.url)('sealvec')).sort().join());`,
-  ].map((code) => run('node', ['--input-type=module', '-e', code]).trim());
-  assert.equal(required, imported);
+     console.log(Object.keys(createRequire(import.meta.url)('${name}')).sort().join());`,
+  ]).map((code) => run('node', ['--input-type=module', '-e', code]).trim());
+  assert.match(listed[0], /Client.*generateKey/);
+  assert.equal(new Set(listed).size, 1);
 });
 
 test('resolves every entry it exports', () => {
@@ -163,7 +180,8 @@ test('packs the built files, the readme and the licence, and no source', () => {
     assert.match(file, /^package\/(dist\/|package\.json$|README\.md$|LICENSE$|SECURITY\.md$)/);
   }
   const built = [
-    'sealvec.js', 'sealvec.cjs', 'browser.js', 'training-worker.js', 'storage-suite.js',
+    'sealvec.js', 'sealvec.cjs', 'browser.js', 'inline.js', 'inline.cjs', 'inline-browser.js',
+    'training-worker.js', 'training-worker-node.js', 'storage-suite.js',
     'sealvec.wasm', 'LICENSES.txt', 'types/js/index.d.ts', 'types/js/index.d.cts',
   ];
   const others = ['LICENSE', 'README.md', 'SECURITY.md'];

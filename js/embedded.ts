@@ -1,0 +1,3 @@
+/** The core in base64, and the training worker's source: `make` writes them here, for dist/. */
+export const core: string = '';
+export const worker: string = '';

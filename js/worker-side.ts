@@ -1,0 +1,139 @@
+/** The worker side of training: a core of its own, and storage read through the other side. */
+import { Core } from './core.js';
+import type { Endpoint } from './endpoint.js';
+import { fromWire, SealvecError, toWire } from './errors.js';
+import { Keyring } from './keys.js';
+import { stretch } from './stretch.js';
+import { TrainingTasks } from './training-tasks.js';
+import type { Storage } from '../types/api.js';
+import type { Reply, Request } from '../types/protocol.js';
+
+type Start = Extract<Request, { type: 'start' }>;
+type Bytes = Extract<Request, { type: 'bytes' }>;
+
+interface Waiting {
+  readonly resolve: (bytes: Uint8Array | undefined) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Reads go to the other side; a worker writes nothing itself. */
+class RemoteStorage implements Storage {
+  readonly #post: (reply: Reply) => void;
+  readonly #waiting = new Map<number, Waiting>();
+  #next = 0;
+
+  constructor(post: (reply: Reply) => void) {
+    this.#post = post;
+  }
+
+  async read(
+    key: string, range?: { offset: number; length: number },
+  ): Promise<Uint8Array | undefined> {
+    const id = this.#next++;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      this.#post({ type: 'read', id, key, range });
+    });
+  }
+
+  arrived({ id, bytes, error }: Bytes): void {
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    if (error) waiting?.reject(fromWire(error));
+    else waiting?.resolve(bytes);
+  }
+
+  async #refuse(): Promise<never> {
+    throw new SealvecError('UNSUPPORTED', 'a training worker only reads');
+  }
+
+  create(): Promise<never> {
+    return this.#refuse();
+  }
+
+  delete(): Promise<never> {
+    return this.#refuse();
+  }
+
+  list(): Promise<never> {
+    return this.#refuse();
+  }
+
+  async close(): Promise<void> {
+    this.#waiting.clear();
+  }
+}
+
+/** At most this many progress messages a second. */
+const PROGRESS_INTERVAL = 20;
+
+class WorkerSide {
+  readonly #endpoint: Endpoint;
+  readonly #storage: RemoteStorage;
+  #tasks: TrainingTasks | undefined;
+  #core: Core | undefined;
+  #told = 0;
+
+  constructor(endpoint: Endpoint) {
+    this.#endpoint = endpoint;
+    this.#storage = new RemoteStorage((reply) => this.#post(reply));
+  }
+
+  get #memory(): number {
+    return this.#core?.memoryBytes ?? 0;
+  }
+
+  #post(reply: Reply, transfer?: readonly unknown[]): void {
+    this.#endpoint.post(reply, transfer);
+  }
+
+  async receive(request: Request): Promise<void> {
+    if (request.type === 'bytes') return this.#storage.arrived(request);
+    try {
+      if (request.type === 'stretch') {
+        this.#post({ type: 'ready' });
+        const key = await stretch(request);
+        return this.#post({ type: 'done', result: key, memory: 0 }, [key.buffer]);
+      }
+      if (request.type === 'start') {
+        await this.#start(request);
+        return this.#post({ type: 'ready' });
+      }
+      const result = await this.#tasks?.run(request.task);
+      this.#post({ type: 'done', result, memory: this.#memory }, buffersOf(result));
+    } catch (error) {
+      this.#post({ type: 'failed', error: toWire(error), memory: this.#memory });
+    }
+  }
+
+  async #start({ module, keys, indexId, config }: Start): Promise<void> {
+    const core = await Core.instantiate(module);
+    this.#core = core;
+    const keyring = Keyring.forWorker(core, keys);
+    const context = { core, keyring, storage: this.#storage, indexId };
+    this.#tasks = new TrainingTasks(context, config, async (fraction) => {
+      const now = Date.now();
+      if (now - this.#told < 1000 / PROGRESS_INTERVAL) return;
+      this.#told = now;
+      this.#post({ type: 'progress', fraction });
+    });
+  }
+}
+
+/** Buffers of a result that are its own, to be moved instead of copied. */
+function buffersOf(result: unknown): ArrayBuffer[] {
+  if (typeof result !== 'object' || result === null) return [];
+  return Object.values(result).filter(isWhole).map(({ buffer }) => buffer as ArrayBuffer);
+}
+
+/** Whether a value is an array that has its buffer to itself. */
+function isWhole(value: unknown): value is ArrayBufferView {
+  return ArrayBuffer.isView(value) && value.byteLength > 0 &&
+    value.byteLength === value.buffer.byteLength;
+}
+
+/** Answers what comes through an endpoint, from now on. */
+export function serve(endpoint: Endpoint): void {
+  const side = new WorkerSide(endpoint);
+  endpoint.listen((message) => void side.receive(message as Request), () => undefined);
+}
