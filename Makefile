@@ -209,9 +209,14 @@ embedded = const [core, worker] = process.argv.slice(1).map((name) => fs.readFil
   console.log("export const core = \x27%s\x27;", core.toString("base64")); \
   console.log("export const worker = %s;", JSON.stringify(String(worker)))
 
+# The parts of a page that are loaded late import its entry, whose files are then one: esbuild cuts
+# where what is shared begins. It would drop such an import from a package without side effects.
 workers := dist/training-worker.js dist/training-worker-node.js
 build/variants: build/js/.ready build/js/sealvec.wasm $(workers) Makefile
 	$(call variant,browser,platform-browser:platform assets-browser:assets,training-worker)
+	@for part in reading writing training filter; do \
+	  sed -i '1i import "./index.js";' build/browser/$$part.js; done
+	@echo '{ "type": "module" }' >build/browser/package.json
 	$(call variant,inline,assets-inline:assets,training-worker-node)
 	$(call variant,browser-inline,platform-browser:platform assets-browser-inline:assets,training-worker)
 	@touch $@

@@ -7,7 +7,7 @@
  */
 import { orAbort, throwIfAborted } from './abort.js';
 import { SealvecError } from './errors.js';
-import { OpenIndex } from './open-index.js';
+import type { OpenIndex } from './open-index.js';
 import type { ClientSettings } from './settings.js';
 import type { CallKey } from './validate.js';
 import type { AbortSignalLike } from '../types/api.js';
@@ -102,7 +102,8 @@ export class Access {
 
   async #open(key: CallKey): Promise<OpenIndex> {
     const options = this.settings.openOptions(this.indexName, key);
-    return OpenIndex.open(await this.settings.module(), options);
+    const { module, OpenIndex } = await this.settings.load();
+    return OpenIndex.open(module, options);
   }
 
   /** Lets no further call in. */

@@ -1,14 +1,12 @@
 /** The entry: which indexes a storage holds, and opening them. */
-import { Core } from './core.js';
 import { EncryptedIndex } from './encrypted-index.js';
 import { SealvecError } from './errors.js';
-import { listIndexNames } from './header.js';
 import { type IndexConfig, MAX_DIMENSION } from './manifest.js';
-import { OpenIndex } from './open-index.js';
+import type { OpenIndex } from './open-index.js';
+import { reading, writing } from './parts.js';
 import { ClientSettings, readStorage } from './settings.js';
-import { IndexStore } from './store.js';
 import { readIndexName } from './text.js';
-import { copyIndex, type Transferred } from './transfer.js';
+import type { Transferred } from './transfer.js';
 import {
   readBoolean, readCallKey, readChoice, readFunction, readInteger, readKey, readOptions, readWatch,
 } from './validate.js';
@@ -92,7 +90,7 @@ export class Client {
     const config = readConfig(given);
     const indexKey = readKey('indexKey', given.indexKey, 32);
     try {
-      const module = await this.#settings.module();
+      const { module, Core, IndexStore, OpenIndex } = await this.#settings.load();
       const core = await Core.instantiate(module);
       await IndexStore.create(core, this.#settings.storage, indexName, indexKey, config);
       const key = { indexKey, userId: undefined };
@@ -121,11 +119,12 @@ export class Client {
     const key = readCallKey(given);
     const { storage, logger } = this.#settings;
     if (!key) {
+      const { IndexStore } = await reading();
       await IndexStore.find(storage, indexName, least, logger);
       return this.#handle(indexName, undefined, embed);
     }
     try {
-      const module = await this.#settings.module();
+      const { module, OpenIndex } = await this.#settings.load();
       const open = await OpenIndex.open(module, this.#settings.openOptions(indexName, key, least));
       return this.#handle(indexName, open, embed);
     } finally {
@@ -141,6 +140,7 @@ export class Client {
    */
   async listIndexes(): Promise<string[]> {
     this.#check();
+    const { listIndexNames } = await reading();
     return listIndexNames(this.#settings.storage);
   }
 
@@ -158,7 +158,9 @@ export class Client {
     const given = readOptions('import', options, ['from', 'indexName', 'onProgress', 'signal']);
     const from = readStorage('from', given.from);
     const watch = readWatch(given);
-    return copyIndex(from, this.#settings.storage, readIndexName(given.indexName), watch);
+    const indexName = readIndexName(given.indexName);
+    const { copyIndex } = await writing();
+    return copyIndex(from, this.#settings.storage, indexName, watch);
   }
 
   /**

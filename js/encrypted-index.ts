@@ -1,31 +1,25 @@
 /** An index under a key: the calls of the API, each checked and carried to where it is done. */
 import { Access } from './access.js';
 import { embedQueries, embedTexts } from './embedding.js';
-import { readUpsert, toRows } from './items.js';
-import { getItems, listIds, readStats, storedBytes } from './lookup.js';
+import { readUpsert } from './items.js';
 import { liveRows } from './manifest.js';
-import { compactIndex } from './merge.js';
 import type { OpenIndex } from './open-index.js';
-import { readPlan, runQuery } from './query.js';
-import { removeIndex } from './removal.js';
+import { reading, writing } from './parts.js';
+import { readPlan } from './query-plan.js';
 import { readStorage, type ClientSettings } from './settings.js';
 import { readIds } from './text.js';
-import { readTrainPlan } from './train-plan.js';
-import { copyIndex, type Transferred } from './transfer.js';
+import { readTrain } from './train-plan.js';
+import type { Transferred } from './transfer.js';
 import { Upkeep } from './upkeep.js';
 import {
   KEY, readCallKey, readChoices, readOptions, readWatch, WATCH,
 } from './validate.js';
-import { deleteIds, upsertRows } from './writer.js';
 import type {
   CompactOptions, CompactResult, DeleteOptions, DeleteResult, Embed, ExportOptions, GetInclude,
   GetItem, GetOptions, IndexStats, KeyOptions, ListIdsResult, QueryItem, QueryOptions, QueryResult,
   TrainingState, TrainOptions, TrainResult, UpsertOptions, UpsertResult, Vector,
 } from '../types/api.js';
 
-const TRAIN = [
-  'nLists', 'batchSize', 'maxIters', 'tolerance', 'maxMemory', 'workers', 'seed', ...KEY, ...WATCH,
-] as const;
 const GET_INCLUDES: readonly GetInclude[] = ['metadata', 'contents', 'vector'];
 
 type ManyQueries = { queryVectors: readonly Vector[] } | { queryContents: readonly string[] };
@@ -76,6 +70,7 @@ export class EncryptedIndex {
     embedding.catch(() => undefined);
     return this.#access.write(key, watch.signal, async (index) => {
       const { config } = index.store.manifest;
+      const { toRows, upsertRows } = await writing();
       const rows = toRows(index.core, config, columns, await embedding);
       const { generation } = await upsertRows(index, rows, watch);
       await this.#upkeep.afterWrite(index);
@@ -102,6 +97,7 @@ export class EncryptedIndex {
     const { texts, listed, key, signal } = plan;
     return this.#access.read(key, signal, async (index) => {
       const { dimension } = index.store.manifest.config;
+      const { runQuery } = await reading();
       const queries = plan.queries ?? await embedQueries(this.#embed, texts, listed, dimension);
       return index.read(async (snapshot) => {
         this.#upkeep.warnUntrained(index, snapshot);
@@ -121,8 +117,10 @@ export class EncryptedIndex {
     const { include: asked = GET_INCLUDES } = given;
     const ids = readIds(given.ids);
     const include = readChoices('include', asked, GET_INCLUDES);
-    return this.#access.read(readCallKey(given), undefined, (index) =>
-      index.read((snapshot) => getItems(index, snapshot, ids, include)));
+    return this.#access.read(readCallKey(given), undefined, async (index) => {
+      const { getItems } = await reading();
+      return index.read((snapshot) => getItems(index, snapshot, ids, include));
+    });
   }
 
   /**
@@ -135,6 +133,7 @@ export class EncryptedIndex {
     const given = readOptions('delete', options, ['ids', ...KEY]);
     const ids = readIds(given.ids);
     return this.#access.write(readCallKey(given), undefined, async (index) => {
+      const { deleteIds } = await writing();
       const { count, manifest } = await deleteIds(index, ids);
       await this.#upkeep.afterWrite(index);
       return { count, generation: manifest.generation };
@@ -147,7 +146,8 @@ export class EncryptedIndex {
    * const { ids, count } = await index.listIds();
    */
   async listIds(options: KeyOptions = {}): Promise<ListIdsResult> {
-    return this.#read('listIds', options, (index) => index.read(listIds));
+    return this.#read('listIds', options, async (index) =>
+      index.read((await reading()).listIds));
   }
 
   /**
@@ -165,7 +165,8 @@ export class EncryptedIndex {
    * const { storedBytes, segments } = await index.stats();
    */
   async stats(options: KeyOptions = {}): Promise<IndexStats> {
-    return this.#read('stats', options, (index) => readStats(index, this.#upkeep.isTraining));
+    return this.#read('stats', options, async (index) =>
+      (await reading()).readStats(index, this.#upkeep.isTraining));
   }
 
   /**
@@ -180,11 +181,8 @@ export class EncryptedIndex {
    */
   async train(options: TrainOptions | number = {}): Promise<TrainResult> {
     this.#access.check();
-    const wanted = typeof options === 'number' ? { nLists: options } : options;
-    const given = readOptions('train', wanted, TRAIN);
-    const plan = readTrainPlan(given);
-    return this.#access.read(readCallKey(given), plan.signal, (index) =>
-      this.#upkeep.train(index, plan));
+    const { plan, key } = readTrain(options);
+    return this.#access.read(key, plan.signal, (index) => this.#upkeep.train(index, plan));
   }
 
   /**
@@ -212,8 +210,11 @@ export class EncryptedIndex {
    * const state = await index.trainingState();
    */
   async trainingState(options: KeyOptions = {}): Promise<TrainingState> {
-    return this.#read('trainingState', options, async (index) =>
-      (await readStats(index, this.#upkeep.isTraining)).trainingState);
+    return this.#read('trainingState', options, async ({ store }) => {
+      const { clustering } = await store.refresh();
+      if (this.#upkeep.isTraining) return 'training';
+      return clustering ? 'trained' : 'untrained';
+    });
   }
 
   /**
@@ -229,8 +230,7 @@ export class EncryptedIndex {
     const watch = readWatch(given);
     return this.#access.write(readCallKey(given), watch.signal, async (index) => {
       this.#upkeep.refuseTraining();
-      const manifest = await compactIndex(index, watch);
-      return { generation: manifest.generation, storedBytes: storedBytes(manifest) };
+      return (await writing()).compactIndex(index, watch);
     });
   }
 
@@ -247,7 +247,8 @@ export class EncryptedIndex {
     const to = readStorage('to', given.to);
     const watch = readWatch(given);
     const { storage } = this.#access.settings;
-    return this.#access.track(() => copyIndex(storage, to, this.indexName, watch));
+    return this.#access.track(async () =>
+      (await writing()).copyIndex(storage, to, this.indexName, watch));
   }
 
   /**
@@ -260,6 +261,7 @@ export class EncryptedIndex {
     const key = readCallKey(readOptions('deleteIndex', options, KEY));
     await this.#access.write(key, undefined, async ({ store }) => {
       await this.#upkeep.stop('the index was deleted during training');
+      const { removeIndex } = await writing();
       await removeIndex(store.storage, this.indexName, store.indexId);
       this.#access.end();
     });

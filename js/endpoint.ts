@@ -10,8 +10,6 @@ export interface Endpoint {
 
 export const OTHER_WAYS = 'pass worker: () => new Worker(...) with the URL of sealvec/worker, or ' +
   'worker: false to do without';
-/** A worker whose file cannot be had says nothing at all. */
-const NOT_LOADED = `the training worker could not be loaded; ${OTHER_WAYS}`;
 
 /** The caller's side of a Web Worker (or of anything like one). */
 export function webEndpoint(worker: WorkerLike): Endpoint {
@@ -20,7 +18,10 @@ export function webEndpoint(worker: WorkerLike): Endpoint {
     listen: (onMessage, onError) => {
       worker.addEventListener('message', (event) => onMessage(event.data));
       worker.addEventListener('error', (event) => onError(new SealvecError(
-        'UNSUPPORTED', event.message ? `the training worker failed: ${event.message}` : NOT_LOADED,
+        'UNSUPPORTED',
+        // A worker whose file cannot be had says nothing at all.
+        event.message ? `the training worker failed: ${event.message}`
+          : `the training worker could not be loaded; ${OTHER_WAYS}`,
       )));
       worker.addEventListener('messageerror', () => onError(new SealvecError(
         'UNSUPPORTED', 'a message of the training worker could not be read',

@@ -1,16 +1,11 @@
 /** The items of an upsert, in either form, copied and checked before anything is awaited. */
-import type { Core } from './core.js';
 import { readContents, readEmbeddable, readMetadata } from './documents.js';
-import { EMBEDDED } from './embedding.js';
-import type { IndexConfig } from './manifest.js';
 import { checkDistinct, readId, readIds } from './text.js';
 import {
   type CallKey, describe, invalid, KEY, readArray, readCallKey, readOptions, readWatch, refuse,
   type Watch, WATCH,
 } from './validate.js';
-import {
-  checkVectors, copyVectors, namedList, type Naming, type VectorRows,
-} from './vectors.js';
+import { copyVectors, namedList, type Naming, type VectorRows } from './vectors.js';
 
 /** Rows checked and copied: flat vectors and the bytes of every document. */
 export interface Rows {
@@ -22,7 +17,7 @@ export interface Rows {
 }
 
 /** The parallel arrays of an upsert, from `items` or from `ids` and the rest. */
-interface Columns {
+export interface Columns {
   readonly ids: readonly string[];
   readonly metadata: readonly (Uint8Array | undefined)[];
   readonly contents: readonly (Uint8Array | undefined)[];
@@ -112,31 +107,4 @@ export function readUpsert(
   const given = readOptions('upsert', options, UPSERT);
   const watch = readWatch(given);
   return { columns: readColumns(given, embeds, dimension), watch, key: readCallKey(given) };
-}
-
-/** Puts the vectors that were given and those that were embedded where their rows are. */
-function joinVectors(columns: Columns, embedded: VectorRows): VectorRows {
-  const { vectors, given, missing, ids } = columns;
-  if (missing.length === 0) return vectors;
-  if (given.length === 0) return embedded;
-  const { dimension } = embedded;
-  const values = new Float32Array(ids.length * dimension);
-  const place = (from: VectorRows, rows: readonly number[]): void => rows.forEach((row, i) => {
-    values.set(from.values.subarray(i * dimension, (i + 1) * dimension), row * dimension);
-  });
-  place(vectors, given);
-  place(embedded, missing);
-  return { values, count: ids.length, dimension };
-}
-
-/** The rows of an upsert, checked against the index they go to. */
-export function toRows(
-  core: Core, config: IndexConfig, columns: Columns, embedded: VectorRows,
-): Rows {
-  const { ids, metadata, contents, vectors: given, naming } = columns;
-  const { precision } = config;
-  if (given.count > 0) checkVectors(core, naming, given, config, precision);
-  if (embedded.count > 0) checkVectors(core, EMBEDDED, embedded, config, precision);
-  const { values, dimension } = joinVectors(columns, embedded);
-  return { ids, metadata, contents, vectors: values, dimension };
 }

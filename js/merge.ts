@@ -12,20 +12,17 @@ import { throwIfAborted } from './abort.js';
 import { hex } from './bytes.js';
 import { type Draft, OrphanedError } from './draft.js';
 import { SealvecError } from './errors.js';
+import { storedBytes } from './lookup.js';
 import { type IndexConfig, type Manifest, sameClustering, type SegmentEntry } from './manifest.js';
+import { chooseCompaction, chooseMerge, MERGE_BYTES } from './merge-choice.js';
 import { MAX_ATTEMPTS } from './newest.js';
-import { isGone, missing, objectSize } from './object.js';
+import { isGone, missing } from './object.js';
 import type { OpenIndex } from './open-index.js';
 import { assignBatch, packSegment } from './pack.js';
 import { livingRows, type Piece, pieceBytes, readPieces } from './rewrite.js';
 import type { Snapshot } from './snapshot.js';
 import { deadRows } from './tombstones.js';
-import type { AbortSignalLike, Progress } from '../types/api.js';
-
-const FANOUT = 8;
-const MERGE_BYTES = 12 << 20;
-/** Segments over this are merged no more: fewer than three of them would make one. */
-const LARGE_BYTES = MERGE_BYTES / 3;
+import type { AbortSignalLike, CompactResult, Progress } from '../types/api.js';
 
 /** One segment as the whole of its living rows. */
 export async function wholePiece(index: OpenIndex, entry: SegmentEntry): Promise<Piece> {
@@ -153,35 +150,6 @@ async function tryRewrite(
   }
 }
 
-function tier(entry: SegmentEntry): number {
-  return Math.floor(Math.log(entry.rows - entry.dead) / Math.log(FANOUT));
-}
-
-/** As many segments as one merge may make, one at least. */
-function fitting(segments: readonly SegmentEntry[]): SegmentEntry[] {
-  let bytes = 0;
-  return segments.filter(({ object }, i) =>
-    (bytes += objectSize(object)) <= MERGE_BYTES || i === 0);
-}
-
-/** Segments to merge now, or none. */
-function chooseMerge(manifest: Manifest): SegmentEntry[] {
-  const sparse = manifest.segments.find((entry) => entry.dead * 2 > entry.rows);
-  if (sparse) return [sparse];
-  const strays = manifest.clustering ? manifest.segments.filter((entry) => !entry.listed) : [];
-  if (strays.length > 0) return fitting(strays);
-  const tiers = new Map<number, SegmentEntry[]>();
-  for (const entry of manifest.segments) {
-    if (objectSize(entry.object) > LARGE_BYTES) continue;
-    const members = tiers.get(tier(entry)) ?? [];
-    tiers.set(tier(entry), [...members, entry]);
-  }
-  for (const members of tiers.values()) {
-    if (members.length >= FANOUT) return fitting(members);
-  }
-  return [];
-}
-
 /** Merges until no tier is full, or another writer merges as well. */
 export async function maintain(index: OpenIndex): Promise<void> {
   for (;;) {
@@ -196,14 +164,6 @@ interface Watch {
   readonly signal?: AbortSignalLike | undefined;
 }
 
-/** Segments that compaction improves: with dead rows, in no list of a trained index, or small. */
-function chooseCompaction(manifest: Manifest): SegmentEntry[] {
-  const small = manifest.segments.filter((entry) => objectSize(entry.object) * 2 <= MERGE_BYTES);
-  return manifest.segments.filter((entry) => entry.dead > 0 ||
-    (manifest.clustering !== undefined && !entry.listed) ||
-    (small.length > 1 && small.includes(entry)));
-}
-
 /** Rewrites what compaction improves, as often as another writer comes first. */
 async function rewriteCompactly(index: OpenIndex, watch: Watch): Promise<void> {
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
@@ -215,7 +175,7 @@ async function rewriteCompactly(index: OpenIndex, watch: Watch): Promise<void> {
 }
 
 /** Drops every dead row, merges small segments, and frees the space of all that no commit names. */
-export async function compactIndex(index: OpenIndex, watch: Watch): Promise<Manifest> {
+export async function compactIndex(index: OpenIndex, watch: Watch): Promise<CompactResult> {
   const { store } = index;
   await rewriteCompactly(index, watch);
   // The snapshot of the newest commit replaces the one that keeps old objects in use.
@@ -227,5 +187,6 @@ export async function compactIndex(index: OpenIndex, watch: Watch): Promise<Mani
   if (pending()) await store.commit(store.draft(), () => ({}));
   if (pending()) await store.commit(store.draft(), () => ({}));
   watch.onProgress?.({ phase: 'commit', fraction: 1 });
-  return store.manifest;
+  const { generation } = store.manifest;
+  return { generation, storedBytes: storedBytes(store.manifest) };
 }

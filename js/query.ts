@@ -1,89 +1,23 @@
-/** From the options of a query to its results: search, then the documents of the winners only. */
+/** From what a query asks for to its results: search, then the documents of the winners only. */
 import { throwIfAborted } from './abort.js';
-import { readEmbeddable } from './documents.js';
-import { compileFilter } from './filter.js';
+import { late } from './late.js';
 import type { OpenIndex } from './open-index.js';
+import type { QueryPlan } from './query-plan.js';
 import { type Hit, search, type SearchOptions } from './search.js';
 import type { Snapshot } from './snapshot.js';
-import {
-  type CallKey, invalid, KEY, readArray, readCallKey, readChoices, reading, readInteger, readNumber,
-  readOptions, readSignal, refuse,
-} from './validate.js';
-import { checkVectors, copyQueries, cutQueries, type Queries } from './vectors.js';
-import type { AbortSignalLike, QueryInclude, QueryItem, QueryResult } from '../types/api.js';
+import { checkVectors, cutQueries, type Queries } from './vectors.js';
+import type { QueryInclude, QueryItem, QueryResult } from '../types/api.js';
 
-const MAX_K = 1_048_576;
-const MAX_PROBES = 2 ** 31;
-const OPTIONS = [
-  'queryVectors', 'queryContents', 'topK', 'nProbes', 'targetRecall', 'filters', 'include',
-  'signal', ...KEY,
-] as const;
-const INCLUDES: readonly QueryInclude[] = ['distance', 'metadata', 'contents', 'vector'];
 /** Share of live rows under which a filter's matches are searched exhaustively. */
 const NARROW = 0.05;
 
-export interface QueryPlan {
-  /** Undefined when texts are to be embedded. */
-  readonly queries: Queries | undefined;
-  readonly texts: readonly string[];
-  /** Whether the texts came as a list. */
-  readonly listed: boolean;
-  readonly topK: number;
-  readonly nProbes: number | undefined;
-  readonly targetRecall: number;
-  readonly matches: ReturnType<typeof compileFilter> | undefined;
-  readonly include: ReadonlySet<QueryInclude>;
-  readonly signal: AbortSignalLike | undefined;
-  readonly key: CallKey | undefined;
-}
-
-type Given = Partial<Record<string, unknown>>;
-
-function readTexts(value: unknown, embeds: boolean): string[] {
-  const argument = 'queryContents';
-  if (typeof value === 'string') return readTexts([value], embeds);
-  const texts = readArray(argument, value, 'a text or an array of texts', (text, i) =>
-    readEmbeddable(`${argument}[${i}]`, text));
-  if (texts.length === 0) invalid(argument, 'at least one text', texts);
-  if (!embeds) refuse(argument, 'an index opened with an embed function', 'one without');
-  return texts;
-}
-
-function readQueried(
-  { queryVectors, queryContents }: Given, embeds: boolean,
-): Pick<QueryPlan, 'queries' | 'texts' | 'listed'> {
-  if (queryContents === undefined) {
-    if (queryVectors === undefined) invalid('queryVectors', 'one vector or many', undefined);
-    return { queries: copyQueries(queryVectors), texts: [], listed: false };
-  }
-  const texts = readTexts(queryContents, embeds);
-  if (queryVectors !== undefined) {
-    refuse('queryContents', 'either queryVectors or queryContents', 'both');
-  }
-  return { queries: undefined, texts, listed: typeof queryContents !== 'string' };
-}
-
-/** Checks and copies everything about a query but what takes the index's dimension to check. */
-export function readPlan(options: unknown, embeds: boolean): QueryPlan {
-  const given = readOptions('query', options, OPTIONS);
-  const { topK = 100, nProbes, targetRecall = 0.95, filters, include = ['distance'] } = given;
-  return {
-    ...readQueried(given, embeds),
-    topK: readInteger('topK', topK, 1, MAX_K),
-    nProbes: nProbes === undefined ? undefined : readInteger('nProbes', nProbes, 1, MAX_PROBES),
-    targetRecall: readNumber('targetRecall', targetRecall, 0, 1, true),
-    matches: filters === undefined ? undefined : reading('filters', () => compileFilter(filters)),
-    include: readChoices('include', include, INCLUDES),
-    signal: readSignal(given.signal),
-    key: readCallKey(given),
-  };
-}
-
 /** Bit per row: alive, and its metadata matches. */
 async function allowedRows(
-  snapshot: Snapshot, { matches, signal }: QueryPlan,
+  snapshot: Snapshot, { filter, signal }: QueryPlan,
 ): Promise<{ allowed: Uint8Array; count: number } | undefined> {
-  if (!matches) return undefined;
+  if (!filter) return undefined;
+  const { compileQuery } = await late(() => import('./filter.js'));
+  const matches = compileQuery(filter);
   const allowed = new Uint8Array(Math.ceil(snapshot.totalRows / 8));
   let count = 0;
   for (const [s, segment] of snapshot.segments.entries()) {

@@ -4,6 +4,7 @@ import type { Endpoint } from './endpoint.js';
 import { webEndpoint } from './endpoint.js';
 import { checkSource, loadModule } from './loader.js';
 import type { OpenOptions } from './open-index.js';
+import { reading as loadReading } from './parts.js';
 import { environment, namedStorage } from './platform.js';
 import { typed } from './storage/typed.js';
 import { readText } from './text.js';
@@ -78,6 +79,8 @@ export function newWorker(option: WorkerOption): Endpoint | undefined {
   return option === true ? startWorker() : webEndpoint(option());
 }
 
+type Reading = Awaited<ReturnType<typeof loadReading>>;
+
 export class ClientSettings {
   readonly storage: Storage;
   readonly cacheBytes: number;
@@ -108,6 +111,12 @@ export class ClientSettings {
       throw error;
     });
     return this.#module;
+  }
+
+  /** The core, and what opens and searches indexes with it. */
+  async load(): Promise<Reading & { module: WebAssembly.Module }> {
+    const [module, part] = await Promise.all([this.module(), loadReading()]);
+    return { ...part, module };
   }
 
   openOptions(indexName: string, key: CallKey, minGeneration = 0): OpenOptions {

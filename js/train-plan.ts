@@ -2,7 +2,14 @@
 import { randomBytes } from './bytes.js';
 import { MAX_LISTS } from './manifest.js';
 import { coreCount } from './platform.js';
-import { readInteger, readNumber, readWatch } from './validate.js';
+import {
+  type CallKey, KEY, readCallKey, readInteger, readNumber, readOptions, readWatch, WATCH,
+} from './validate.js';
+import type { TrainOptions } from '../types/api.js';
+
+const OPTIONS = [
+  'nLists', 'batchSize', 'maxIters', 'tolerance', 'maxMemory', 'workers', 'seed', ...KEY, ...WATCH,
+] as const;
 
 /** Three iterations that together gain less than this have stalled. */
 const STALL = 0.01;
@@ -41,6 +48,15 @@ export function readTrainPlan(given: Partial<Record<string, unknown>>): TrainPla
     workers: workers === undefined ? coreCount() : readInteger('workers', workers, 1, MAX_WORKERS),
     seed: seed === undefined ? randomSeed() : readInteger('seed', seed, 0, 2 ** 32 - 1),
   };
+}
+
+/** Checks a call of train. */
+export function readTrain(
+  options: TrainOptions | number,
+): { plan: TrainPlan; key: CallKey | undefined } {
+  const wanted = typeof options === 'number' ? { nLists: options } : options;
+  const given = readOptions('train', wanted, OPTIONS);
+  return { plan: readTrainPlan(given), key: readCallKey(given) };
 }
 
 /**

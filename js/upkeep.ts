@@ -1,12 +1,12 @@
 /** Training and merging of one handle: never both at once, and neither after it is closed. */
 import type { Access } from './access.js';
 import { SealvecError } from './errors.js';
+import { LateTraining } from './late-training.js';
 import { liveRows } from './manifest.js';
-import { maintain } from './merge.js';
 import type { OpenIndex } from './open-index.js';
+import { reading, writing } from './parts.js';
 import type { Snapshot } from './snapshot.js';
 import { chooseLists, readTrainPlan, type TrainPlan } from './train-plan.js';
-import { Training } from './training.js';
 import type { TrainResult } from '../types/api.js';
 
 /** Vectors above which searching without lists is worth a warning. */
@@ -15,7 +15,7 @@ const UNTRAINED_WARNING = 50_000;
 export class Upkeep {
   readonly #access: Access;
   #warned = false;
-  #training: Training | undefined;
+  #training: LateTraining | undefined;
 
   constructor(access: Access) {
     this.#access = access;
@@ -41,8 +41,8 @@ export class Upkeep {
   async train(index: OpenIndex, plan: TrainPlan): Promise<TrainResult> {
     this.#access.check();
     this.refuseTraining();
-    const training = new Training(index, this.#access.settings, plan, (work) =>
-      this.#access.queue(work));
+    const training = new LateTraining(({ Training }) =>
+      new Training(index, this.#access.settings, plan, (work) => this.#access.queue(work)));
     const running = training.run();
     this.#training = training;
     // An aborted training may still be cleaning up when it has rejected.
@@ -75,7 +75,11 @@ export class Upkeep {
    */
   async #merge(index: OpenIndex): Promise<void> {
     const work = async (): Promise<void> => {
-      if (!this.#training && !this.#access.closed) await maintain(index);
+      if (this.#training || this.#access.closed) return;
+      const { chooseMerge } = await reading();
+      if (chooseMerge(index.store.manifest).length === 0) return;
+      const { maintain } = await writing();
+      await maintain(index);
     };
     const { own } = this.#access;
     const merging = (index === own ? this.#inBackground(work) : work()).catch((error: unknown) => {

@@ -1,4 +1,7 @@
-/** The worker side of training: a core of its own, and storage read through the other side. */
+/**
+ * The worker side of training: a core of its own, and storage read through the other side. It also
+ * makes keys of passphrases.
+ */
 import { Core } from './core.js';
 import type { Endpoint } from './endpoint.js';
 import { fromWire, SealvecError, toWire } from './errors.js';

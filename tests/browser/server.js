@@ -10,11 +10,13 @@ const POLICY = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker
 const TYPES = { js: 'text/javascript', wasm: 'application/wasm' };
 const HTML = '<!doctype html><title>SealVec</title><script type="module" src="/page.js"></script>';
 
+const FORGOTTEN = /\.wasm$|^training-worker|^embedded/;
+
 /** The file of a path; `/copy/` shows the library as a bundler leaves it that forgets its files. */
 function fileOf(path) {
   if (path === '/page.js') return PAGE;
-  const [, folder, name] = /^\/(dist|copy)\/([a-z-]+\.(?:js|wasm))$/.exec(path) ?? [];
-  return name && (folder === 'dist' || name === 'browser.js') ? DIST + name : undefined;
+  const [, folder, name] = /^\/(dist|copy)\/([\w-]+\.(?:js|wasm))$/.exec(path) ?? [];
+  return name && (folder === 'dist' || !FORGOTTEN.test(name)) ? DIST + name : undefined;
 }
 
 /** Starts a server on a free port of its own, which makes an origin of its own. */

@@ -132,6 +132,68 @@ describe('the package in a page', () => {
     assert.ok(asked(requests, /sealvec\.wasm$/) && !asked(requests, /embedded/));
   });
 
+  visited('has a small entry: parts come when first used, and checks come before them', async () => {
+    const site = writePage('parts', './sealvec/browser.js');
+    fs.cpSync(`${project.folder}/node_modules/sealvec/dist`, `${site}/sealvec`, { recursive: true });
+    project.write('parts/main.js', `
+      import { Client, generateKey, memoryStorage } from './sealvec/browser.js';
+      const parts = () => performance.getEntriesByType('resource')
+        .map(({ name }) => /(reading|writing|filter|training)-[A-Z0-9]+\\.js$/.exec(name)?.[1])
+        .filter(Boolean).sort().join();
+      const steps = [];
+      /** What a call comes to, and the parts that are there then. */
+      const step = async (call) => {
+        const end = await call.then(() => 'done', ({ code }) => code);
+        steps.push(end + ': ' + parts());
+      };
+      async function go() {
+        const client = new Client({ storage: memoryStorage(), minTrainVectors: 10 });
+        const make = { indexName: 'a', indexKey: generateKey() };
+        await step(client.createIndex({ ...make, metric: 'none' }));
+        const index = await client.createIndex(make);
+        await step(index.upsert({ ids: ['a'], vectors: [['x']] }));
+        const ids = Array.from({ length: 50 }, (_, i) => String(i));
+        await step(index.upsert({ ids, vectors: ids.map((id) => [Number(id), 1]) }));
+        await step(index.query({ queryVectors: [1, 1], filters: { $where: 1 } }));
+        await step(index.query({ queryVectors: [1, 1], filters: { a: 1 } }));
+        await step(index.train({ nLists: 0 }));
+        await step(index.train({ nLists: 2 }));
+        return steps;
+      }
+      globalThis.outcome = go();`);
+    const server = await serve(site, STRICT);
+    try {
+      assert.deepEqual(await visit(browser, server.origin), [
+        'INVALID_ARGUMENT: ',
+        'INVALID_ARGUMENT: reading',
+        'done: reading,writing',
+        'INVALID_ARGUMENT: reading,writing',
+        'done: filter,reading,writing',
+        'INVALID_ARGUMENT: filter,reading,writing',
+        'done: filter,reading,training,writing',
+      ]);
+    } finally {
+      await server.close();
+    }
+  });
+
+  visited('says what to do when a part of it is out of reach', async () => {
+    const site = writePage('torn', './sealvec/browser.js');
+    const whole = (name) => !/reading-/.test(name);
+    fs.cpSync(`${project.folder}/node_modules/sealvec/dist`, `${site}/sealvec`,
+      { recursive: true, filter: whole });
+    project.write('torn/main.js', `import { journey } from './journey.js';
+      globalThis.outcome = journey().catch(({ code, message }) => [code, message]);`);
+    const server = await serve(site, STRICT);
+    try {
+      const [code, message] = await visit(browser, server.origin);
+      assert.equal(code, 'UNSUPPORTED');
+      assert.match(message, /reading-.*keep the files of its dist\/ together.*sealvec\/inline/);
+    } finally {
+      await server.close();
+    }
+  });
+
   visited('with the core and the worker inside, as one file', async () => {
     const site = writePage('inline', './inline-browser.js');
     const dist = `${project.folder}/node_modules/sealvec/dist`;

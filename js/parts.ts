@@ -1,0 +1,15 @@
+/** What a page need not have before it uses an index: each part comes with its first call. */
+import { late } from './late.js';
+
+type Part<T> = () => Promise<T>;
+
+/** Opening and searching; it comes together with the core. */
+export const reading: Part<typeof import('./reading.js')> = () =>
+  late(() => import('./reading.js'));
+
+/** Changing, copying and removing. */
+export const writing: Part<typeof import('./writing.js')> = () =>
+  late(() => import('./writing.js'));
+
+export const training: Part<typeof import('./training.js')> = () =>
+  late(() => import('./training.js'));
