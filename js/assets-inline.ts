@@ -11,7 +11,7 @@ export async function readCore(): Promise<Uint8Array> {
   return fromBase64(core);
 }
 
-/** A training worker. */
-export function startWorker(): Endpoint {
+/** A training worker, where there are threads. */
+export function startWorker(): Endpoint | undefined {
   return startThread(new URL(`data:text/javascript,${encodeURIComponent(worker)}`));
 }

@@ -15,7 +15,7 @@ export async function readCore(): Promise<Uint8Array> {
   return readFile(new URL('./sealvec.wasm', import.meta.url));
 }
 
-/** A training worker. */
-export function startWorker(): Endpoint {
+/** A training worker, where there are threads. */
+export function startWorker(): Endpoint | undefined {
   return startThread(new URL('./training-worker-node.js', import.meta.url));
 }

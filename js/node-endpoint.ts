@@ -2,8 +2,16 @@
 import { parentPort, Worker } from 'node:worker_threads';
 import type { Endpoint } from './endpoint.js';
 
-/** Starts the module at a URL in a thread of its own, which does not keep the process alive. */
-export function startThread(url: URL): Endpoint {
+/** Kinds of Electron's processes that have threads; plain Node has no kind. */
+const THREADED: ReadonlySet<unknown> = new Set([undefined, 'browser', 'utility']);
+
+/**
+ * Starts the module at a URL in a thread of its own, which does not keep the process alive.
+ * Undefined in Electron's renderers: their preload scripts, pages and workers may have the modules
+ * of Node, but no threads.
+ */
+export function startThread(url: URL): Endpoint | undefined {
+  if (!THREADED.has((process as { type?: unknown }).type)) return undefined;
   // Options of this process, such as --input-type or a loader, are not meant for the worker.
   const worker = new Worker(url, { execArgv: [] });
   worker.unref();

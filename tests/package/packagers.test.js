@@ -52,6 +52,9 @@ async function checkSite(folder, policy, kinds) {
   }
 }
 
+/** The files of the package, as installed. */
+const dist = () => path.join(project.folder, 'node_modules/sealvec/dist');
+
 /** A test that takes Chromium, and says so where there is none. */
 const visited = (name, body) => test(name, { skip: unavailable }, body);
 
@@ -72,7 +75,8 @@ describe('the package in a page', () => {
   visited('of Vite, in development', async () => {
     const { createServer } = await import(pathToFileURL(packagers.resolve('vite')));
     const site = writePage('vite-dev');
-    const options = { configFile: false, logLevel: 'error', server: { host: '127.0.0.1', port: 0 } };
+    const address = { host: '127.0.0.1', port: 0 };
+    const options = { configFile: false, logLevel: 'error', server: address };
     const server = await createServer({ root: site, ...options });
     try {
       await server.listen();
@@ -127,14 +131,14 @@ describe('the package in a page', () => {
 
   visited('of no packager, as files beside it under a strict policy', async () => {
     const site = writePage('plain', './sealvec/browser.js');
-    fs.cpSync(`${project.folder}/node_modules/sealvec/dist`, `${site}/sealvec`, { recursive: true });
+    fs.cpSync(dist(), `${site}/sealvec`, { recursive: true });
     const requests = await checkSite(site, STRICT, ['http:']);
     assert.ok(asked(requests, /sealvec\.wasm$/) && !asked(requests, /embedded/));
   });
 
-  visited('has a small entry: parts come when first used, and checks come before them', async () => {
+  visited('loads its parts when they are first used, after the checks', async () => {
     const site = writePage('parts', './sealvec/browser.js');
-    fs.cpSync(`${project.folder}/node_modules/sealvec/dist`, `${site}/sealvec`, { recursive: true });
+    fs.cpSync(dist(), `${site}/sealvec`, { recursive: true });
     project.write('parts/main.js', `
       import { Client, generateKey, memoryStorage } from './sealvec/browser.js';
       const parts = () => performance.getEntriesByType('resource')
@@ -180,8 +184,7 @@ describe('the package in a page', () => {
   visited('says what to do when a part of it is out of reach', async () => {
     const site = writePage('torn', './sealvec/browser.js');
     const whole = (name) => !/reading-/.test(name);
-    fs.cpSync(`${project.folder}/node_modules/sealvec/dist`, `${site}/sealvec`,
-      { recursive: true, filter: whole });
+    fs.cpSync(dist(), `${site}/sealvec`, { recursive: true, filter: whole });
     project.write('torn/main.js', `import { journey } from './journey.js';
       globalThis.outcome = journey().catch(({ code, message }) => [code, message]);`);
     const server = await serve(site, STRICT);
@@ -196,8 +199,7 @@ describe('the package in a page', () => {
 
   visited('with the core and the worker inside, as one file', async () => {
     const site = writePage('inline', './inline-browser.js');
-    const dist = `${project.folder}/node_modules/sealvec/dist`;
-    fs.cpSync(`${dist}/inline-browser.js`, `${site}/inline-browser.js`);
+    fs.cpSync(`${dist()}/inline-browser.js`, `${site}/inline-browser.js`);
     const requests = await checkSite(site, WITH_BLOBS, ['blob:']);
     assert.deepEqual(requests, ['/', '/main.js', '/journey.js', '/inline-browser.js']);
   });
@@ -235,8 +237,7 @@ describe('the package in a service worker', () => {
 
   visited('as it is, with the core inside', async () => {
     const site = writeServiceWorker('service', './inline-browser.js');
-    const dist = `${project.folder}/node_modules/sealvec/dist`;
-    fs.cpSync(`${dist}/inline-browser.js`, `${site}/inline-browser.js`);
+    fs.cpSync(`${dist()}/inline-browser.js`, `${site}/inline-browser.js`);
     await checkSite(site, STRICT, []);
   });
 
