@@ -67,6 +67,7 @@ export class Team {
       }));
     } catch (error) {
       if (this.#ended || this.inline || !this.#settings.doesWithoutWorker) throw error;
+      // A policy may refuse a worker only when it starts; this thread then takes their place.
       this.dismiss();
       const runner = this.#runHere();
       this.#runners.push(runner);
