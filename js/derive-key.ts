@@ -1,14 +1,10 @@
 import { orAbort } from './abort.js';
-import type { Endpoint } from './endpoint.js';
-import { fromWire } from './errors.js';
 import { checkSource, loadModule } from './loader.js';
-import { START_TIMEOUT, tooSlow, workerError } from './runner.js';
-import { newWorker, readWorker } from './settings.js';
-import { stretch } from './stretch.js';
+import { stretching } from './parts.js';
 import { readText } from './text.js';
 import { readInteger, readKey, readOptions, readSignal, refuse } from './validate.js';
+import { readWorker } from './workers.js';
 import type { DeriveKeyOptions } from '../types/api.js';
-import type { Reply, StretchRequest } from '../types/protocol.js';
 
 const OPTIONS = ['passphrase', 'salt', 'memory', 'passes', 'wasm', 'worker', 'signal'] as const;
 const MAX_PASSPHRASE = 4096;
@@ -20,25 +16,6 @@ function readPassphrase(value: unknown): string {
   if (typeof value !== 'string') refuse('passphrase', expected, typeof value);
   if (value === '') refuse('passphrase', expected, 'an empty one');
   return readText('passphrase', value, MAX_PASSPHRASE).normalize('NFKC');
-}
-
-/** The key that a worker makes. The passphrase is moved to it, not copied. */
-async function ask(endpoint: Endpoint, request: StretchRequest): Promise<Uint8Array> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  try {
-    return await new Promise((resolve, reject) => {
-      timer = setTimeout(() => reject(tooSlow()), START_TIMEOUT);
-      endpoint.listen((message) => {
-        const reply = message as Reply;
-        if (reply.type === 'done') resolve(reply.result as Uint8Array);
-        if (reply.type === 'failed') reject(workerError(fromWire(reply.error)));
-        if (reply.type === 'ready') clearTimeout(timer);
-      }, (error) => reject(workerError(error)));
-      endpoint.post(request, [request.passphrase.buffer]);
-    });
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 /**
@@ -73,10 +50,7 @@ export async function deriveKey(options: DeriveKeyOptions): Promise<Uint8Array> 
   const source = given.wasm === undefined ? undefined : checkSource(given.wasm);
   const worker = readWorker(given.worker);
   const signal = readSignal(given.signal);
+  const part = await orAbort(signal, stretching(), () => undefined);
   const module = await orAbort(signal, loadModule(source), () => undefined);
-  const endpoint = newWorker(worker);
-  const request = { module, passphrase: new TextEncoder().encode(text), ...cost };
-  if (!endpoint) return stretch(request);
-  const key = ask(endpoint, { type: 'stretch', ...request });
-  return orAbort(signal, key, () => undefined).finally(() => endpoint.close());
+  return part.makeKey({ module, passphrase: text, ...cost }, worker, signal);
 }

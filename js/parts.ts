@@ -13,3 +13,7 @@ export const writing: Part<typeof import('./writing.js')> = () =>
 
 export const training: Part<typeof import('./training.js')> = () =>
   late(() => import('./training.js'));
+
+/** Making keys of passphrases. */
+export const stretching: Part<typeof import('./stretching.js')> = () =>
+  late(() => import('./stretching.js'));

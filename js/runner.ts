@@ -1,16 +1,14 @@
 /** Where training tasks run: a worker, or this thread in short steps. One task at a time each. */
 import { Pace } from './breathe.js';
 import { Core } from './core.js';
-import { type Endpoint, OTHER_WAYS } from './endpoint.js';
-import { fromWire, SealvecError, toWire } from './errors.js';
+import type { Endpoint } from './endpoint.js';
+import { fromWire, toWire } from './errors.js';
 import { Keyring } from './keys.js';
 import type { IndexConfig } from './manifest.js';
 import type { ObjectContext } from './object.js';
 import { TrainingTasks } from './training-tasks.js';
+import { START_TIMEOUT, tooSlow, workerError } from './worker-errors.js';
 import type { Reply, Request, Task, TaskResults } from '../types/protocol.js';
-
-/** How long (ms) a worker may take to start. */
-export const START_TIMEOUT = 15_000;
 
 type Read = Extract<Reply, { type: 'read' }>;
 type OnProgress = (fraction: number) => void;
@@ -23,22 +21,6 @@ export interface Runner {
   readonly memory: number;
   /** Ends at once; what runs rejects. */
   close(reason: unknown): void;
-}
-
-/** What a worker died of, as an error of this library. */
-export function workerError(cause: unknown): SealvecError {
-  if (cause instanceof SealvecError) return cause;
-  const { code, message } = (cause ?? {}) as { code?: unknown; message?: unknown };
-  const full = code === 'ERR_WORKER_OUT_OF_MEMORY';
-  const reason = typeof message === 'string' ? message : 'no reason given';
-  return new SealvecError(
-    full ? 'OUT_OF_MEMORY' : 'UNSUPPORTED', `the training worker failed: ${reason}`, { cause },
-  );
-}
-
-export function tooSlow(): SealvecError {
-  const message = `the training worker did not start within ${START_TIMEOUT / 1000} s`;
-  return new SealvecError('UNSUPPORTED', `${message}; ${OTHER_WAYS}`);
 }
 
 /** A runner in a worker of its own. */

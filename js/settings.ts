@@ -1,7 +1,5 @@
 /** What a Client was made with, checked, and shared by its indexes. */
-import { DOES_WITHOUT_WORKER, startWorker } from './assets.js';
 import type { Endpoint } from './endpoint.js';
-import { webEndpoint } from './endpoint.js';
 import { checkSource, loadModule } from './loader.js';
 import type { OpenOptions } from './open-index.js';
 import { reading as loadReading } from './parts.js';
@@ -9,9 +7,10 @@ import { environment, namedStorage } from './platform.js';
 import { typed } from './storage/typed.js';
 import { readText } from './text.js';
 import {
-  type CallKey, invalid, readBoolean, reading, readInteger, readOptions, refuse,
+  type CallKey, invalid, reading, readInteger, readOptions, refuse,
 } from './validate.js';
-import type { ClientOptions, Logger, Storage, WasmSource, WorkerLike } from '../types/api.js';
+import { doesWithoutWorker, newWorker, readWorker, type WorkerOption } from './workers.js';
+import type { ClientOptions, Logger, Storage, WasmSource } from '../types/api.js';
 
 const OPTIONS = [
   'storage', 'wasm', 'worker', 'cacheBytes', 'retrainThreshold', 'minTrainVectors', 'logger',
@@ -66,19 +65,6 @@ function readLogger(value: unknown): Logger {
   };
 }
 
-/** Who makes workers: this library, the caller, or with false nobody. */
-export type WorkerOption = boolean | (() => WorkerLike);
-
-export function readWorker(value: unknown = true): WorkerOption {
-  return typeof value === 'function' ? value as () => WorkerLike : readBoolean('worker', value);
-}
-
-/** A new worker, or undefined when the work is to be done in this thread. */
-export function newWorker(option: WorkerOption): Endpoint | undefined {
-  if (option === false) return undefined;
-  return option === true ? startWorker() : webEndpoint(option());
-}
-
 type Reading = Awaited<ReturnType<typeof loadReading>>;
 
 export class ClientSettings {
@@ -126,7 +112,7 @@ export class ClientSettings {
 
   /** Whether training is to do without a worker where none can be had. */
   get doesWithoutWorker(): boolean {
-    return DOES_WITHOUT_WORKER && this.#worker === true;
+    return doesWithoutWorker(this.#worker);
   }
 
   /** A new training worker, or undefined when training runs in this thread. */

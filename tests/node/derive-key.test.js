@@ -67,7 +67,7 @@ const exitOf = (worker) => once(worker, 'exit', { signal: AbortSignal.timeout(50
 
 /** A worker as a caller makes one, and what is sent to it. */
 function callersWorker(sent) {
-  const thread = new Worker(new URL('../../build/js/training-worker.js', import.meta.url));
+  const thread = new Worker(new URL('../../build/js/training-worker-node.js', import.meta.url));
   return {
     postMessage: (message, transfer) => {
       thread.postMessage(message, transfer);
