@@ -7,7 +7,7 @@ export async function late<T>(load: () => Promise<T>): Promise<T> {
     return await load();
   } catch (cause) {
     const why = `a part of the library could not be loaded (${String(cause)})`;
-    const fix = "keep the files of its dist/ together, or import 'sealvec/inline'";
+    const fix = "keep the files of its dist/ together, or take sealvec/inline";
     throw new SealvecError('UNSUPPORTED', `${why}; ${fix}, which is one file`, { cause });
   }
 }
