@@ -2,6 +2,7 @@
  * Rows of old segments become a new segment: what merging, compaction and training share. Runs on
  * any core, the caller's or a worker's.
  */
+import { allOf } from './all.js';
 import type { Arena, Core } from './core.js';
 import { type IndexConfig, type SegmentEntry, SECTIONS, vectorBytes } from './manifest.js';
 import {
@@ -174,20 +175,27 @@ export async function readPieces(
   const counts = pieces.map((piece) => piece.rows.length);
   const n = counts.reduce((sum, count) => sum + count, 0);
   const vectors = arena.take(n * config.dimension * 4);
-  const parts: { ids: SectionSource[]; metadata: SectionSource[]; contents: SectionSource[] } =
-    { ids: [], metadata: [], contents: [] };
+  const ids: SectionSource[] = [];
+  const metadata: SectionSource[] = [];
+  const contents: SectionSource[] = [];
   let at = 0;
   for (const piece of pieces) {
     const reader = new ObjectReader(context, piece.entry.object);
-    await readVectors(reader, piece, config, vectors + at * config.dimension * 4);
-    for (const name of ['ids', 'metadata', 'contents'] as const) {
-      parts[name].push(await readBlobs(reader, arena, piece, SECTIONS[name]));
-    }
+    const blobs = (section: number): Promise<SectionSource> =>
+      readBlobs(reader, arena, piece, section);
+    // All under way at once: what takes time is to wait for the storage.
+    const [, ...parts] = await allOf([
+      readVectors(reader, piece, config, vectors + at * config.dimension * 4),
+      blobs(SECTIONS.ids), blobs(SECTIONS.metadata), blobs(SECTIONS.contents),
+    ]);
+    ids.push(parts[0]);
+    metadata.push(parts[1]);
+    contents.push(parts[2]);
     at += piece.rows.length;
   }
   return {
-    n, vectors, ids: concat(core, arena, parts.ids, counts),
-    metadata: concat(core, arena, parts.metadata, counts),
-    contents: concat(core, arena, parts.contents, counts),
+    n, vectors, ids: concat(core, arena, ids, counts),
+    metadata: concat(core, arena, metadata, counts),
+    contents: concat(core, arena, contents, counts),
   };
 }

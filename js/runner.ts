@@ -6,6 +6,7 @@ import { fromWire, toWire } from './errors.js';
 import { Keyring } from './keys.js';
 import type { IndexConfig } from './manifest.js';
 import type { ObjectContext } from './object.js';
+import { isGiven } from './storage/typed.js';
 import { TrainingTasks } from './training-tasks.js';
 import { START_TIMEOUT, tooSlow, workerError } from './worker-errors.js';
 import type { Reply, Request, Task, TaskResults } from '../types/protocol.js';
@@ -85,9 +86,10 @@ export class WorkerRunner implements Runner {
     let bytes: Uint8Array<ArrayBuffer> | undefined;
     let failed: unknown;
     try {
-      const read = await this.#context.storage.read(key, range);
-      // A copy, to be moved: what a storage hands out may be a view of what it keeps.
-      if (read) bytes = new Uint8Array(read);
+      const { storage } = this.#context;
+      const read = await storage.read(key, range) as Uint8Array<ArrayBuffer> | undefined;
+      // Moved as it is or as a copy: what a caller's storage hands out may be what it keeps.
+      if (read) bytes = isGiven(storage, read) ? read : new Uint8Array(read);
     } catch (error) {
       failed = error;
     }

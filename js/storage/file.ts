@@ -7,6 +7,7 @@ import { checkBytes, checkKey, checkKeys, checkPrefix, checkRange, closedError }
 import { codeOf, readFile, syncFolder, writeAndSync } from './file-io.js';
 import { keyPartOf, pathOf, TEMPORARY } from './file-names.js';
 import { claimTemporary, releaseTemporary, sweep } from './file-temporary.js';
+import { giving } from './typed.js';
 
 /**
  * fileStorage keeps each object in a file under `directory`, which is made on
@@ -27,7 +28,7 @@ export function fileStorage(directory: string): Storage {
   if (typeof directory !== 'string' || directory === '') {
     throw new SealvecError('INVALID_ARGUMENT', 'directory: expected the path of a directory');
   }
-  return new FileStorage(resolve(directory));
+  return giving(new FileStorage(resolve(directory)));
 }
 
 /** Calls at work at a time: each holds a file open, and systems allow as few as 256. */

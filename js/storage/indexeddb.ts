@@ -5,6 +5,7 @@ import { Connection } from './indexeddb-connection.js';
 import {
   addObject, deleteObjects, type Durability, listObjects, readObject,
 } from './indexeddb-objects.js';
+import { giving } from './typed.js';
 
 export interface IndexedDBOptions {
   /** Asks the browser not to evict this origin's data when space runs low. Default false. */
@@ -42,7 +43,7 @@ export function indexedDBStorage(name: string, options: IndexedDBOptions = {}): 
   if (durability !== 'strict' && durability !== 'relaxed') {
     refuse('options.durability', `'strict' or 'relaxed'`);
   }
-  return new IndexedDBStorage(new Connection(name, persist), durability);
+  return giving(new IndexedDBStorage(new Connection(name, persist), durability));
 }
 
 function refuse(argument: string, expected: string): never {

@@ -2,6 +2,21 @@ import { SealvecError, storageError } from '../errors.js';
 import type { Storage } from '../../types/api.js';
 
 const KNOWN = new WeakMap<Storage, Storage>();
+const GIVING = new WeakSet<Storage>();
+
+/**
+ * giving marks a storage of ours: what it reads is nobody else's, so that the
+ * reader may move it to a worker instead of copying it.
+ */
+export function giving<T extends Storage>(storage: T): T {
+  GIVING.add(storage);
+  return storage;
+}
+
+/** isGiven says whether bytes that a storage has read may be moved away. */
+export function isGiven(storage: Storage, bytes: Uint8Array): boolean {
+  return GIVING.has(storage) && bytes.byteLength === bytes.buffer.byteLength;
+}
 
 /**
  * typed makes every failure of a storage a SealvecError, and an answer of the
@@ -12,6 +27,7 @@ export function typed(storage: Storage): Storage {
   if (storage instanceof TypedStorage) return storage;
   const known = KNOWN.get(storage) ?? new TypedStorage(storage);
   KNOWN.set(storage, known);
+  if (GIVING.has(storage)) GIVING.add(known);
   return known;
 }
 
