@@ -9,7 +9,7 @@
 import type { Core } from './core.js';
 import { SealvecError } from './errors.js';
 import type { Clustering as ClusteringEntry, IndexConfig } from './manifest.js';
-import { coreMetric, routeDimension } from './metric.js';
+import { coreMetric, isRouted, routeDimension } from './metric.js';
 import { type ObjectContext, ObjectReader, sealObject } from './object.js';
 import type { SealedObject } from '../types/protocol.js';
 
@@ -123,13 +123,16 @@ export class Clustering {
       const scratch = s.take(core.exports.sv_sieve_scratch_size(this.nLists, this.dimension));
       const most = Math.max(LEAST_ROWS, Math.floor(ROUTE_BYTES / (this.dimension * 4)));
       const step = Math.min(n, most);
-      const routed = s.take(step * this.dimension * 4);
+      const place = isRouted(this.config.metric) ? 0 : s.take(step * this.dimension * 4);
       for (let at = 0; at < n; at += step) {
         const count = Math.min(step, n - at);
         const row = rows + at * this.config.dimension * 4;
-        core.check(core.exports.sv_route_rows(
-          metric, row, count, this.config.dimension, this.maxNorm, routed,
-        ), 'vectors');
+        const routed = place || row;
+        if (place) {
+          core.check(core.exports.sv_route_rows(
+            metric, row, count, this.config.dimension, this.maxNorm, routed,
+          ), 'vectors');
+        }
         core.check(core.exports.sv_assign(
           routed, count, this.dimension, sieve, this.nLists, scratch,
           lists + at * 4, distances + at * 4,

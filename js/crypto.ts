@@ -48,7 +48,9 @@ function context(label: string, data: Uint8Array): Uint8Array {
 }
 
 /** A subkey for one purpose: BLAKE2b-256, keyed. */
-export function deriveKey(key: Secret, label: string, data: Uint8Array = new Uint8Array()): Secret {
+export function deriveSubkey(
+  key: Secret, label: string, data: Uint8Array = new Uint8Array(),
+): Secret {
   const { core } = key;
   const secret = new Secret(core);
   core.withScratch((s) => {

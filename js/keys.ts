@@ -17,7 +17,7 @@
 import { ByteReader, ByteWriter, hex, randomBytes, sameBytes } from './bytes.js';
 import type { Core } from './core.js';
 import {
-  COMMITMENT, deriveCommitted, deriveKey, equal, hash, open, publicKey, SALT, seal, Secret, sign,
+  COMMITMENT, deriveCommitted, deriveSubkey, equal, hash, open, publicKey, SALT, seal, Secret, sign,
   SIGNATURE, verify,
 } from './crypto.js';
 import { SealvecError } from './errors.js';
@@ -79,9 +79,9 @@ export class Keyring {
       throw new SealvecError('CORRUPTED', `an object names epoch ${epoch}, which has no key`);
     }
     const keys = {
-      manifest: deriveKey(data, 'manifest'),
-      objects: deriveKey(data, 'objects'),
-      ids: deriveKey(data, 'ids'),
+      manifest: deriveSubkey(data, 'manifest'),
+      objects: deriveSubkey(data, 'objects'),
+      ids: deriveSubkey(data, 'ids'),
     };
     this.#epochs.set(epoch, keys);
     return keys;

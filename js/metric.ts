@@ -16,3 +16,8 @@ export function publicDistance(metric: Metric, distance: number): number {
 export function routeDimension(metric: Metric, dimension: number): number {
   return metric === 'inner_product' ? dimension + 1 : dimension;
 }
+
+/** Whether rows are in that space as they are. */
+export function isRouted(metric: Metric): boolean {
+  return coreMetric(metric) === 0;
+}

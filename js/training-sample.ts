@@ -5,7 +5,7 @@
  */
 import type { Arena, Core } from './core.js';
 import type { IndexConfig } from './manifest.js';
-import { coreMetric, routeDimension } from './metric.js';
+import { coreMetric, isRouted, routeDimension } from './metric.js';
 import { type ObjectContext, ObjectReader } from './object.js';
 import { readVectors } from './rewrite.js';
 import { deadBits, livingRows } from './training-rows.js';
@@ -179,9 +179,11 @@ export async function takeSample(
   const same = size === config.dimension;
   const arena = same ? raw : core.arena();
   try {
-    const maxNorm = await longest(core, config, rows, n, tick);
+    const maxNorm = same ? 0 : await longest(core, config, rows, n, tick);
     const pointer = same ? rows : arena.take(n * size * 4);
-    await route(core, config, { rows, n, maxNorm }, pointer, tick);
+    if (!isRouted(config.metric)) {
+      await route(core, config, { rows, n, maxNorm }, pointer, tick);
+    }
     if (!same) raw.free();
     const queries = takeOut(core, pointer, n, size, places);
     return { maxNorm, queries, numbers, sample: { arena, pointer, n: task.rows } };
