@@ -9,7 +9,7 @@ const ROOT = new URL('../../', import.meta.url);
 const PAGE = '/examples/private-search/';
 const FILES = new RegExp(
   `^(${PAGE}[a-z-]+\\.(html|css|js|svg)|/examples/data/arxiv-1k\\.(json|npy)\\.gz` +
-    '|/dist/[a-z-]+\\.(js|wasm))$',
+    '|/dist/[A-Za-z0-9-]+\\.(js|wasm))$',
 );
 const TYPES = {
   html: 'text/html; charset=utf-8', css: 'text/css; charset=utf-8', svg: 'image/svg+xml',
