@@ -184,11 +184,12 @@ export async function takeSample(
     if (!isRouted(config.metric)) {
       await route(core, config, { rows, n, maxNorm }, pointer, tick);
     }
-    if (!same) raw.free();
     const queries = takeOut(core, pointer, n, size, places);
     return { maxNorm, queries, numbers, sample: { arena, pointer, n: task.rows } };
   } catch (error) {
     arena.free();
     throw error;
+  } finally {
+    if (!same) raw.free();
   }
 }

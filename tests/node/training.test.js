@@ -217,6 +217,28 @@ describe('progress', () => {
   });
 });
 
+// A worker never hears of a message whose bytes were moved away before: hence the time limit.
+test("leaves what a caller's storage hands out to that storage", { timeout: 60_000 }, async () => {
+  const inner = memoryStorage();
+  const handed = new Map();
+  const storage = {
+    read: async (key, range) => {
+      if (!isObject(key)) return inner.read(key, range);
+      const name = JSON.stringify([key, range]);
+      if (!handed.has(name)) handed.set(name, await inner.read(key, range));
+      return handed.get(name);
+    },
+    create: async (key, bytes) => inner.create(key, bytes),
+    delete: async (keys) => inner.delete(keys),
+    list: async (prefix) => inner.list(prefix),
+    close: async () => inner.close(),
+  };
+  const { index } = await filled(rows, DIMENSION, { storage });
+  assert.equal((await index.train({ nLists: 16, batchSize: 1000 })).workers, 2);
+  assert.ok(handed.size > 0);
+  for (const [name, bytes] of handed) assert.ok(bytes.length > 0, `${name} was moved away`);
+});
+
 describe('training again', () => {
   test('replaces the lists by others, any number of times', async () => {
     const { index } = await filled(rows.subarray(0, 3000 * DIMENSION), DIMENSION);
