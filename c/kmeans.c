@@ -26,7 +26,10 @@
  *     rises. A list that was refilled has no group yet: all are compared
  *     again. So are they when nothing is gained any more: only what a pass
  *     over all lists cannot better has converged.
- *  7. Forgy, as FAISS has it, and not k-means++, which costs about two
+ *  7. Rows may be anybody's: several states, each with rows of its own, add
+ *     up to one pass. What each has summed is taken out as it is, never merged
+ *     on the way, so that it can be added in one order wherever it came from.
+ *  8. Forgy, as FAISS has it, and not k-means++, which costs about two
  *     iterations (k sweeps of one distance a row, out of the fast kernel)
  *     before the first.
  */
@@ -44,8 +47,8 @@ struct layout {
   double *sums;          /* k * dim */
   void *sieve;           /* of the centroids, or of those near a group */
   void *scratch;         /* of sv_assign */
-  uint32_t *starts;      /* n_groups + 1: rows of group g */
-  uint32_t *near_starts; /* n_groups + 1: its part of near */
+  uint32_t *starts;      /* groups + 1: rows of group g */
+  uint32_t *near_starts; /* groups + 1: its part of near */
   uint32_t *near;        /* the lists of each group, ascending */
   uint32_t *counts;      /* k */
   uint32_t *lists;       /* TILE */
@@ -73,6 +76,11 @@ static uint64_t take(uint64_t *end, uint64_t bytes) {
   return at;
 }
 
+/* groups_of: rows without groups are one. */
+static uint32_t groups_of(uint32_t n_groups) {
+  return n_groups > 0 ? n_groups : 1;
+}
+
 /* lay_out places everything from memory on and returns where it ends; memory
  * NULL asks for the size alone. */
 static uint64_t lay_out(uint32_t n, uint32_t dim, uint32_t k,
@@ -81,9 +89,10 @@ static uint64_t lay_out(uint32_t n, uint32_t dim, uint32_t k,
   const uint64_t sums = take(&end, (uint64_t)k * dim * 8);
   const uint64_t sieve = take(&end, sv_sieve_size(k, dim));
   const uint64_t scratch = take(&end, sv_sieve_scratch_size(k, dim));
-  const uint64_t starts = take(&end, ((uint64_t)n_groups + 1) * 4);
-  const uint64_t near_starts = take(&end, ((uint64_t)n_groups + 1) * 4);
-  const uint64_t near = take(&end, n_groups > 1 ? (uint64_t)n * 4 : 0);
+  const uint64_t groups = groups_of(n_groups);
+  const uint64_t starts = take(&end, (groups + 1) * 4);
+  const uint64_t near_starts = take(&end, (groups + 1) * 4);
+  const uint64_t near = take(&end, n_groups > 0 ? (uint64_t)n * 4 : 0);
   const uint64_t counts = take(&end, (uint64_t)k * 4);
   const uint64_t lists = take(&end, TILE * 4);
   const uint64_t distances = take(&end, TILE * 4);
@@ -105,7 +114,8 @@ static uint64_t lay_out(uint32_t n, uint32_t dim, uint32_t k,
 
 size_t sv_kmeans_scratch_size(uint32_t n, uint32_t dim, uint32_t k,
                               uint32_t n_groups) {
-  if (k > SV_MAX_LISTS || dim > SV_MAX_DIM + 1 || n_groups > n) return 0;
+  if (k > SV_MAX_LISTS || dim > SV_MAX_DIM + 1 || n_groups > SV_MAX_LISTS)
+    return 0;
   const uint64_t bytes = lay_out(n, dim, k, n_groups, NULL, NULL);
   return bytes > SIZE_MAX ? 0 : (size_t)bytes;
 }
@@ -137,14 +147,15 @@ static void pick_rows(const struct sv_kmeans *state, const float *rows,
   }
 }
 
-static int is_valid(const struct sv_kmeans *state, const uint32_t *starts) {
-  if (!(state->k >= 1 && state->n >= state->k && state->k <= SV_MAX_LISTS &&
-        state->dim >= 1 && state->dim <= SV_MAX_DIM + 1 &&
-        state->max_iters >= 1 && state->tolerance >= 0 &&
-        state->stall >= 0 && state->n_groups >= 1 &&
-        state->n_groups <= state->n))
+static int is_valid(const struct sv_kmeans *state, const uint32_t *starts,
+                    int32_t warm) {
+  if (!(state->k >= 1 && state->n >= (warm ? 1 : state->k) &&
+        state->k <= SV_MAX_LISTS && state->dim >= 1 &&
+        state->dim <= SV_MAX_DIM + 1 && state->max_iters >= 1 &&
+        state->tolerance >= 0 && state->stall >= 0 &&
+        state->n_groups <= SV_MAX_LISTS))
     return 0;
-  if (!starts) return state->n_groups == 1;
+  if (!starts || state->n_groups == 0) return !starts && !state->n_groups;
   for (uint32_t g = 0; g < state->n_groups; g++)
     if (starts[g] > starts[g + 1]) return 0;
   return starts[0] == 0 && starts[state->n_groups] == state->n;
@@ -153,7 +164,7 @@ static int is_valid(const struct sv_kmeans *state, const uint32_t *starts) {
 int32_t sv_kmeans_start(struct sv_kmeans *state, const float *rows,
                         const uint32_t *starts, int32_t warm,
                         float *centroids, void *scratch) {
-  if (!is_valid(state, starts)) return SV_ERROR_ARGUMENT;
+  if (!is_valid(state, starts, warm)) return SV_ERROR_ARGUMENT;
   state->random = ~state->seed; /* splits draw from another stream */
   state->iteration = 0;
   state->next_row = 0;
@@ -166,10 +177,9 @@ int32_t sv_kmeans_start(struct sv_kmeans *state, const float *rows,
   memset(state->history, 0, sizeof state->history);
   if (!warm) pick_rows(state, rows, centroids);
   const struct layout at = laid_out(state, scratch);
-  at.starts[0] = 0;
-  at.starts[state->n_groups] = state->n;
-  if (starts)
-    memcpy(at.starts, starts, (state->n_groups + 1) * sizeof *starts);
+  const uint32_t whole[2] = {0, state->n};
+  memcpy(at.starts, starts ? starts : whole,
+         (groups_of(state->n_groups) + 1) * sizeof *starts);
   return 0;
 }
 
@@ -298,15 +308,23 @@ static void end_group(const struct sv_kmeans *state, const struct layout *at) {
   memset(at->met, 0, state->k);
 }
 
+static double added_rows(const struct sv_kmeans *state,
+                         const struct layout *at) {
+  double rows = 0;
+  for (uint32_t j = 0; j < state->k; j++) rows += at->counts[j];
+  return rows;
+}
+
+/* finish_pass wants as many rows as lists, at least. */
 static void finish_pass(struct sv_kmeans *state, const struct layout *at,
-                        float *centroids) {
+                        double rows, float *centroids) {
   const uint32_t repaired = state->repaired, compared_all = state->compare_all;
-  state->objective = state->sum / (double)state->n;
+  state->objective = state->sum / rows;
   state->next_row = 0;
   state->iteration++;
   move_centroids(state, at, centroids);
   if (state->objective != 0) refill(state, at, centroids);
-  state->compare_all = state->n_groups == 1 || state->repaired > repaired;
+  state->compare_all = state->n_groups == 0 || state->repaired > repaired;
   state->stop = stop_rule(state);
   if (state->stop == SV_KMEANS_CONVERGED && !compared_all) {
     state->compare_all = 1;
@@ -340,21 +358,75 @@ static uint32_t next_tile(struct sv_kmeans *state, const struct layout *at,
   add_tile(state, at, tile, m, near);
   state->next_row += m;
   if (state->next_row == starts[1]) {
-    if (state->n_groups > 1 && state->compare_all) end_group(state, at);
+    if (state->n_groups > 0 && state->compare_all) end_group(state, at);
     state->group++;
   }
   return m;
 }
 
 int32_t sv_kmeans_step(struct sv_kmeans *state, const float *rows,
-                       uint32_t max_rows, float *centroids, void *scratch) {
+                       uint32_t max_rows, const float *centroids,
+                       void *scratch) {
   if (state->stop != SV_KMEANS_RUNNING) return 0;
   if (max_rows == 0) return SV_ERROR_ARGUMENT;
   const struct layout at = laid_out(state, scratch);
   if (state->next_row == 0) begin_pass(state, &at, centroids);
   while (max_rows > 0 && state->next_row < state->n)
     max_rows -= next_tile(state, &at, rows, max_rows, centroids);
-  if (state->next_row < state->n) return 1;
-  finish_pass(state, &at, centroids);
+  return state->next_row < state->n;
+}
+
+int32_t sv_kmeans_finish(struct sv_kmeans *state, float *centroids,
+                         void *scratch) {
+  if (state->stop != SV_KMEANS_RUNNING) return 0;
+  const struct layout at = laid_out(state, scratch);
+  const double rows = added_rows(state, &at);
+  if (state->next_row < state->n || rows < state->k) return SV_ERROR_ARGUMENT;
+  finish_pass(state, &at, rows, centroids);
   return state->stop == SV_KMEANS_RUNNING;
+}
+
+void sv_kmeans_next(struct sv_kmeans *state, int32_t compare_all) {
+  state->next_row = 0;
+  state->compare_all = compare_all != 0;
+}
+
+/* ---- sums of several states -------------------------------------------- */
+
+size_t sv_kmeans_sums_size(uint32_t k, uint32_t dim) {
+  const uint64_t bytes = 8 + ((uint64_t)dim * 8 + 4) * k;
+  return k > SV_MAX_LISTS || dim > SV_MAX_DIM + 1 || bytes > SIZE_MAX
+             ? 0
+             : (size_t)bytes;
+}
+
+void sv_kmeans_take(struct sv_kmeans *state, void *scratch, uint8_t *sums) {
+  const struct layout at = laid_out(state, scratch);
+  const size_t sums_bytes = (size_t)state->k * state->dim * sizeof *at.sums;
+  const size_t counts_bytes = state->k * sizeof *at.counts;
+  memcpy(sums, &state->sum, sizeof state->sum);
+  memcpy(sums += sizeof state->sum, at.sums, sums_bytes);
+  memcpy(sums + sums_bytes, at.counts, counts_bytes);
+  state->sum = 0;
+  memset(at.sums, 0, sums_bytes);
+  memset(at.counts, 0, counts_bytes);
+}
+
+void sv_kmeans_add(struct sv_kmeans *state, void *scratch,
+                   const uint8_t *sums) {
+  const struct layout at = laid_out(state, scratch);
+  const size_t components = (size_t)state->k * state->dim;
+  double sum;
+  memcpy(&sum, sums, sizeof sum);
+  state->sum += sum;
+  sums += sizeof sum;
+  for (size_t t = 0; t < components; t++, sums += sizeof sum) {
+    memcpy(&sum, sums, sizeof sum);
+    at.sums[t] += sum;
+  }
+  for (uint32_t j = 0; j < state->k; j++, sums += sizeof *at.counts) {
+    uint32_t count;
+    memcpy(&count, sums, sizeof count);
+    at.counts[j] += count;
+  }
 }

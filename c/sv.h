@@ -230,10 +230,16 @@ enum sv_kmeans_stop {
  * notes where the rows of each group went, and the passes after it compare
  * them with those lists only. The first pass compares with all, and so does
  * one that follows the repair of an empty list or a pass without gain; only
- * after one that compared with all has k-means converged. */
+ * after one that compared with all has k-means converged.
+ *
+ * A pass is: sv_kmeans_step until all rows are in, then sv_kmeans_finish. The
+ * rows of one clustering may lie with several states, in other memories too:
+ * then each steps through its own, all their sums are taken and added to one
+ * of them, in an order that is always the same, that one finishes, and the
+ * others go on from its centroids and compare_all with sv_kmeans_next. */
 struct sv_kmeans {
-  uint32_t n, dim, k;   /* n >= k >= 1 */
-  uint32_t n_groups;    /* 1 <= n_groups <= n; 1 always compares with all */
+  uint32_t n, dim, k;   /* 1 <= k <= n; a warm start wants n >= 1 only */
+  uint32_t n_groups;    /* 0: none, every pass compares with all */
   uint32_t max_iters;   /* >= 1 */
   float tolerance;      /* >= 0: relative improvement of the objective */
   float stall;          /* >= 0; 0 switches the rule off */
@@ -260,19 +266,38 @@ size_t sv_kmeans_scratch_size(uint32_t n, uint32_t dim, uint32_t k,
 /* sv_kmeans_start clears the state and, unless warm, writes k distinct rows
  * chosen by the seed to centroids (Forgy); warm keeps the centroids given.
  * Group g is rows [starts[g], starts[g + 1]), where starts has n_groups + 1
- * entries, ascending from 0 to n; NULL when there is one group. scratch must
+ * entries, ascending from 0 to n; NULL when there are no groups. scratch must
  * be as large as sv_kmeans_scratch_size says, 16-aligned. */
 int32_t sv_kmeans_start(struct sv_kmeans *state, const float *rows,
                         const uint32_t *starts, int32_t warm,
                         float *centroids, void *scratch);
 
-/* sv_kmeans_step assigns at most max_rows further rows; when that ends a
- * pass it moves the centroids to the means of their rows, refills each empty
- * list by splitting a large one, and applies the stop rules. Returns 1 while
- * there is more to do, 0 when state->stop is set. Deterministic: the same
- * rows, seed and parameters give the same centroids whatever max_rows is. */
+/* sv_kmeans_step assigns at most max_rows further rows of the pass. Returns 1
+ * while there are more, 0 when all are in or state->stop is set. What becomes
+ * of the rows does not depend on max_rows. */
 int32_t sv_kmeans_step(struct sv_kmeans *state, const float *rows,
-                       uint32_t max_rows, float *centroids, void *scratch);
+                       uint32_t max_rows, const float *centroids,
+                       void *scratch);
+
+/* sv_kmeans_finish ends a pass: it moves the centroids to the means of their
+ * rows, refills each empty list by splitting a large one, and applies the
+ * stop rules. Returns 1 when another pass is to follow, 0 when state->stop is
+ * set; ARGUMENT while rows are left, or when fewer than k were added. */
+int32_t sv_kmeans_finish(struct sv_kmeans *state, float *centroids,
+                         void *scratch);
+
+/* sv_kmeans_next begins the next pass of a state that did not finish the last
+ * one itself. */
+void sv_kmeans_next(struct sv_kmeans *state, int32_t compare_all);
+
+/* sv_kmeans_take moves what a state has summed since the pass began, or since
+ * the last take, to `sums`, of sv_kmeans_sums_size(k, dim) bytes, as
+ * objective f64 | sums f64 * k * dim | counts u32 * k. sv_kmeans_add adds it
+ * to a state of the same k and dim that has begun the pass. */
+size_t sv_kmeans_sums_size(uint32_t k, uint32_t dim);
+void sv_kmeans_take(struct sv_kmeans *state, void *scratch, uint8_t *sums);
+void sv_kmeans_add(struct sv_kmeans *state, void *scratch,
+                   const uint8_t *sums);
 
 /* sv_sample writes m distinct numbers below n to picks, ascending, chosen
  * uniformly by the seed (selection sampling; Knuth, TAOCP 3.4.2 S). */

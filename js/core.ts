@@ -91,7 +91,9 @@ export class Core {
   }
 
   /** Copies out: into a new array, or into `out`. */
-  bytes(pointer: number, length: number, out = new Uint8Array(length)): Uint8Array {
+  bytes(
+    pointer: number, length: number, out = new Uint8Array(length),
+  ): Uint8Array<ArrayBuffer> {
     out.set(new Uint8Array(this.exports.memory.buffer, pointer, length));
     return out;
   }

@@ -1,18 +1,14 @@
 /**
- * K-means on rows in wasm memory, in steps short enough to yield between.
- *
- * From TWO_LEVEL lists up, about sqrt(k) groups of rows are found first (as in FAISS's
- * two_level_clustering), on a sample of them, and within each group its share of the lists; seats
- * are shared out by group size as in Webster's (Sainte-Lague's) method. Passes over all rows
- * follow: one that compares with all lists, then some in which the rows of a group meet only the
- * lists where it sent them (c/kmeans.c).
+ * K-means on rows in wasm memory, in steps short enough to yield between: what one core does.
+ * training-cluster.ts says how the parts make a whole.
  */
 import type { Arena, Core } from './core.js';
+import type { KmeansOptions } from '../types/protocol.js';
 
 /** Offsets in `struct sv_kmeans` of c/sv.h under wasm32. */
 const KMEANS = {
   n: 0, dim: 4, k: 8, nGroups: 12, maxIters: 16, tolerance: 20, stall: 24, seed: 32, iteration: 48,
-  nextRow: 52, stop: 68, objective: 72, size: 112,
+  nextRow: 52, compareAll: 60, stop: 68, size: 112,
 } as const;
 /** Multiplications in one step, about 10 ms of them. */
 const STEP_MACS = 2e8;
@@ -24,6 +20,14 @@ const SHARE_ITERS = 4;
 const LEVEL_STALL = 0.02;
 /** Rows per group that the groups are found on. */
 const GROUP_ROWS = 256;
+/** With fewer lists, groups are but ranges of rows, for workers to share. */
+const RANGES = 4;
+
+/** What prepares the passes that count stops sooner than they. */
+function level(options: KmeansOptions, maxIters: number): KmeansOptions {
+  const most = Math.min(options.maxIters, maxIters);
+  return { ...options, tolerance: 0, stall: LEVEL_STALL, maxIters: most };
+}
 
 export interface KmeansRows {
   readonly pointer: number;
@@ -31,177 +35,235 @@ export interface KmeansRows {
   readonly dim: number;
 }
 
-export interface KmeansOptions {
-  readonly k: number;
-  readonly maxIters: number;
-  readonly tolerance: number;
-  readonly stall: number;
-  readonly seed: number;
-}
+/** Called between steps with the share of the pass that is done. */
+export type Tick = (fraction: number) => Promise<void>;
 
-export interface KmeansResult {
-  readonly iterations: number;
-  /** `enum sv_kmeans_stop` of c/sv.h. */
-  readonly stop: number;
-  /** Mean squared distance in the last pass. */
-  readonly objective: number;
-}
+/** Lloyd's algorithm on some rows, whose memory it leaves to the caller. */
+export class Lloyd {
+  readonly centroids: number;
+  readonly #core: Core;
+  readonly #arena: Arena;
+  readonly #rows: KmeansRows;
+  readonly #k: number;
+  readonly #state: number;
+  readonly #scratch: number;
+  readonly #step: number;
 
-/** Called between steps with the passes done so far. */
-type Tick = (passes: number) => Promise<void>;
-
-/** Groups of rows: where each begins, in wasm memory. */
-interface Groups {
-  readonly starts: number;
-  readonly count: number;
-}
-
-/**
- * Lloyd's passes: from rows drawn by the seed, or with groups from the centroids there are.
- */
-async function lloyd(
-  core: Core, rows: KmeansRows, options: KmeansOptions, centroids: number, tick: Tick,
-  groups?: Groups,
-): Promise<KmeansResult> {
-  const { n, dim } = rows;
-  const { starts, count } = groups ?? { starts: 0, count: 1 };
-  const arena = core.arena();
-  try {
+  /**
+   * Begins with rows drawn by the seed, or when warm with what `next` gives. `starts` tells of
+   * groups of neighbours among the rows (c/sv.h).
+   */
+  constructor(
+    core: Core, rows: KmeansRows, options: KmeansOptions, warm: boolean, starts?: Uint32Array,
+  ) {
+    const { n, dim } = rows;
+    const { k } = options;
+    const nGroups = starts ? starts.length - 1 : 0;
+    const arena = core.arena();
+    this.#core = core;
+    this.#arena = arena;
+    this.#rows = rows;
+    this.#k = k;
+    this.#step = Math.max(64, Math.floor(STEP_MACS / (k * dim)));
+    this.centroids = arena.take(k * dim * 4);
     const state = arena.take(KMEANS.size);
+    this.#state = state;
     core.fill(state, KMEANS.size, 0);
-    core.setWord(state + KMEANS.n, n);
-    core.setWord(state + KMEANS.dim, dim);
-    core.setWord(state + KMEANS.k, options.k);
-    core.setWord(state + KMEANS.nGroups, count);
-    core.setWord(state + KMEANS.maxIters, options.maxIters);
+    for (const [at, value] of [
+      [KMEANS.n, n], [KMEANS.dim, dim], [KMEANS.k, k], [KMEANS.nGroups, nGroups],
+      [KMEANS.maxIters, options.maxIters], [KMEANS.seed, options.seed],
+    ] as const) core.setWord(state + at, value);
     core.setFloat(state + KMEANS.tolerance, options.tolerance);
     core.setFloat(state + KMEANS.stall, options.stall);
-    core.setWord(state + KMEANS.seed, options.seed);
-    const scratch = arena.take(core.exports.sv_kmeans_scratch_size(n, dim, options.k, count));
-    const warm = groups ? 1 : 0;
+    this.#scratch = arena.take(core.exports.sv_kmeans_scratch_size(n, dim, k, nGroups));
     core.check(core.exports.sv_kmeans_start(
-      state, rows.pointer, starts, warm, centroids, scratch,
+      state, rows.pointer, starts ? arena.put(starts) : 0, warm ? 1 : 0, this.centroids,
+      this.#scratch,
     ), 'nLists');
-    const step = Math.max(64, Math.floor(STEP_MACS / (options.k * dim)));
-    const more = (): boolean => core.check(
-      core.exports.sv_kmeans_step(state, rows.pointer, step, centroids, scratch), 'k-means',
-    ) === 1;
-    while (more()) {
-      await tick(core.word(state + KMEANS.iteration) + core.word(state + KMEANS.nextRow) / n);
+  }
+
+  get iterations(): number {
+    return this.#core.word(this.#state + KMEANS.iteration);
+  }
+
+  get compareAll(): boolean {
+    return this.#core.word(this.#state + KMEANS.compareAll) !== 0;
+  }
+
+  /** `enum sv_kmeans_stop` of c/sv.h. */
+  get stop(): number {
+    return this.#core.word(this.#state + KMEANS.stop);
+  }
+
+  get #nextRow(): number {
+    return this.#core.word(this.#state + KMEANS.nextRow);
+  }
+
+  /** Goes on with the pass as far as row `end`. */
+  async step(end: number, tick: Tick): Promise<void> {
+    const { exports } = this.#core;
+    for (let at = this.#nextRow; at < end; at = this.#nextRow) {
+      const rows = Math.min(this.#step, end - at);
+      this.#core.check(exports.sv_kmeans_step(
+        this.#state, this.#rows.pointer, rows, this.centroids, this.#scratch,
+      ), 'k-means');
+      await tick((at + rows) / this.#rows.n);
     }
-    return {
-      iterations: core.word(state + KMEANS.iteration), stop: core.word(state + KMEANS.stop),
-      objective: core.double(state + KMEANS.objective),
-    };
-  } finally {
-    arena.free();
   }
-}
 
-/** Lists per group: shares in proportion to size, at least one for each group that has rows. */
-export function shareSeats(sizes: readonly number[], seats: number): number[] {
-  const shares = sizes.map((size) => Math.min(size, 1));
-  let left = seats - shares.reduce((sum, share) => sum + share, 0);
-  while (left-- > 0) {
-    let best = -1;
-    sizes.forEach((size, i) => {
-      const share = shares[i] ?? 0;
-      const claim = share < size ? size / (2 * share + 1) : -1;
-      if (claim > (best < 0 ? 0 : (sizes[best] ?? 0) / (2 * (shares[best] ?? 0) + 1))) best = i;
+  /** Ends a pass; whether another is to follow. */
+  finish(): boolean {
+    const { exports } = this.#core;
+    const more = exports.sv_kmeans_finish(this.#state, this.centroids, this.#scratch);
+    return this.#core.check(more, 'k-means') === 1;
+  }
+
+  /** Passes until the stop rules end them; the centroids. */
+  async run(tick: Tick): Promise<Float32Array<ArrayBuffer>> {
+    do await this.step(this.#rows.n, tick); while (this.finish());
+    return this.read();
+  }
+
+  read(): Float32Array<ArrayBuffer> {
+    return this.#core.floats(this.centroids, this.#k * this.#rows.dim);
+  }
+
+  /** Begins the next pass with centroids that another has moved. */
+  next(centroids: Float32Array, compareAll: boolean): void {
+    this.#core.write(this.centroids, centroids);
+    this.#core.exports.sv_kmeans_next(this.#state, compareAll ? 1 : 0);
+  }
+
+  /** Takes out what was summed since the last time. */
+  takeSums(): Uint8Array<ArrayBuffer> {
+    const core = this.#core;
+    const size = core.exports.sv_kmeans_sums_size(this.#k, this.#rows.dim);
+    return core.withScratch((s) => {
+      const sums = s.take(size);
+      core.exports.sv_kmeans_take(this.#state, this.#scratch, sums);
+      return core.bytes(sums, size);
     });
-    shares[best] = (shares[best] ?? 0) + 1;
   }
-  return shares;
+
+  addSums(sums: Uint8Array): void {
+    const core = this.#core;
+    core.withScratch((s) =>
+      core.exports.sv_kmeans_add(this.#state, this.#scratch, s.put(sums)));
+  }
+
+  free(): void {
+    this.#arena.free();
+  }
 }
 
-/** Finds groups on some of the rows; writes their centroids. */
+/** The centroids that Lloyd's algorithm finds from rows drawn by the seed. */
+async function lloyd(
+  core: Core, rows: KmeansRows, options: KmeansOptions, tick: Tick,
+): Promise<Float32Array<ArrayBuffer>> {
+  const run = new Lloyd(core, rows, options, false);
+  try {
+    return await run.run(tick);
+  } finally {
+    run.free();
+  }
+}
+
+/** Rows drawn by the seed, in memory of the arena. */
+function drawRows(
+  core: Core, arena: Arena, { pointer, n, dim }: KmeansRows, count: number, seed: number,
+): number {
+  const picks = arena.take(count * 4);
+  const drawn = arena.take(count * dim * 4);
+  core.check(core.exports.sv_sample(n, count, BigInt(seed), picks), 'k-means');
+  core.check(core.exports.sv_rows_gather(pointer, n, dim * 4, picks, count, drawn), 'k-means');
+  return drawn;
+}
+
+/** Rows brought into groups, which begin at `starts`, in memory of the arena. */
+export interface Grouped {
+  readonly arena: Arena;
+  readonly pointer: number;
+  readonly starts: Uint32Array;
+  /** Where the passes begin; undefined where each group finds its share of the lists first. */
+  readonly centroids: Float32Array<ArrayBuffer> | undefined;
+}
+
+/** Finds the centroids of groups, on some of the rows. */
 async function findGroups(
-  core: Core, rows: KmeansRows, options: KmeansOptions, groups: number, tick: Tick,
-): Promise<void> {
-  const { dim } = rows;
-  const n = Math.min(rows.n, GROUP_ROWS * options.k);
+  core: Core, rows: KmeansRows, options: KmeansOptions, nGroups: number, tick: Tick,
+): Promise<Float32Array> {
+  const n = Math.min(rows.n, GROUP_ROWS * nGroups);
   const arena = core.arena();
   try {
-    const picks = arena.take(n * 4);
-    const pointer = arena.take(n * dim * 4);
-    core.check(core.exports.sv_sample(rows.n, n, BigInt(options.seed), picks), 'k-means');
-    core.check(core.exports.sv_rows_gather(
-      rows.pointer, rows.n, dim * 4, picks, n, pointer,
-    ), 'k-means');
-    await lloyd(core, { pointer, n, dim }, options, groups, tick);
+    const pointer = drawRows(core, arena, rows, n, options.seed);
+    const found = { ...level(options, GROUP_ITERS), k: nGroups };
+    return await lloyd(core, { pointer, n, dim: rows.dim }, found, tick);
   } finally {
     arena.free();
   }
 }
 
-/** Copies rows into the order of their groups, and writes where each group begins. */
-function groupRows(
-  core: Core, s: Arena, rows: KmeansRows, groups: number, nGroups: number,
-  to: { rows: number; starts: number },
-): void {
+/** Copies rows into the order of their groups, to `out`; where each group begins. */
+function orderRows(
+  core: Core, s: Arena, { pointer, n, dim }: KmeansRows, groups: Float32Array, out: number,
+): Uint32Array {
   const { exports } = core;
-  const { n, dim } = rows;
+  const nGroups = groups.length / dim;
   const sieve = s.take(exports.sv_sieve_size(nGroups, dim));
   const lists = s.take(n * 4);
   const order = s.take(n * 4);
-  core.check(exports.sv_sieve_pack(groups, 0, nGroups, dim, sieve), 'k-means');
+  const starts = s.take((nGroups + 1) * 4);
+  core.check(exports.sv_sieve_pack(s.put(groups), 0, nGroups, dim, sieve), 'k-means');
   core.check(exports.sv_assign(
-    rows.pointer, n, dim, sieve, nGroups, s.take(exports.sv_sieve_scratch_size(nGroups, dim)),
+    pointer, n, dim, sieve, nGroups, s.take(exports.sv_sieve_scratch_size(nGroups, dim)),
     lists, s.take(n * 4),
   ), 'k-means');
-  core.check(exports.sv_order_by_list(lists, n, nGroups, order, to.starts), 'k-means');
-  core.check(exports.sv_rows_gather(rows.pointer, n, dim * 4, order, n, to.rows), 'k-means');
+  core.check(exports.sv_order_by_list(lists, n, nGroups, order, starts), 'k-means');
+  core.check(exports.sv_rows_gather(pointer, n, dim * 4, order, n, out), 'k-means');
+  return core.words(starts, nGroups + 1);
 }
 
-/** Writes the centroids of each group's share of the k lists. */
-async function shareLists(
-  core: Core, rows: KmeansRows, starts: Uint32Array, options: KmeansOptions, centroids: number,
-  tick: Tick,
-): Promise<void> {
-  const { pointer, dim } = rows;
-  const sizes = Array.from({ length: starts.length - 1 }, (_, g) =>
-    (starts[g + 1] ?? 0) - (starts[g] ?? 0));
-  let done = 0;
-  for (const [g, k] of shareSeats(sizes, options.k).entries()) {
-    if (k === 0) continue;
-    const group = { pointer: pointer + (starts[g] ?? 0) * dim * 4, n: sizes[g] ?? 0, dim };
-    const part = { ...options, k, seed: options.seed + g };
-    await lloyd(core, group, part, centroids + done * dim * 4, tick);
-    done += k;
+/** Brings rows into groups. The arena that holds them is the answer's, or freed. */
+export async function groupRows(
+  core: Core, held: Arena, rows: KmeansRows, options: KmeansOptions, tick: Tick,
+): Promise<Grouped> {
+  const { pointer, n, dim } = rows;
+  const { k, seed } = options;
+  if (k < TWO_LEVEL) {
+    const centroids = core.withScratch((s) =>
+      core.floats(drawRows(core, s, rows, k, seed), k * dim));
+    const starts = Uint32Array.from({ length: RANGES + 1 }, (_, i) => Math.floor(n * i / RANGES));
+    return { arena: held, pointer, starts, centroids };
   }
-}
-
-/** Writes k centroids found in two levels, and refined among near lists. */
-async function twoLevels(
-  core: Core, rows: KmeansRows, options: KmeansOptions, centroids: number, tick: Tick,
-): Promise<KmeansResult> {
-  const { n, dim } = rows;
-  const { k } = options;
-  const nGroups = Math.round(Math.sqrt(k));
-  const level = (maxIters: number): KmeansOptions => (
-    { ...options, tolerance: 0, stall: LEVEL_STALL, maxIters: Math.min(options.maxIters, maxIters) }
-  );
-  const wait = async (): Promise<void> => tick(0);
   const arena = core.arena();
   try {
-    const groups = arena.take(nGroups * dim * 4);
-    await findGroups(core, rows, { ...level(GROUP_ITERS), k: nGroups }, groups, wait);
-    const ordered = { pointer: arena.take(n * dim * 4), n, dim };
-    const starts = arena.take((nGroups + 1) * 4);
-    core.withScratch((s) =>
-      groupRows(core, s, rows, groups, nGroups, { rows: ordered.pointer, starts }));
-    const shared = level(SHARE_ITERS);
-    await shareLists(core, ordered, core.words(starts, nGroups + 1), shared, centroids, wait);
-    return await lloyd(core, ordered, options, centroids, tick, { starts, count: nGroups });
-  } finally {
+    const groups = await findGroups(core, rows, options, Math.round(Math.sqrt(k)), tick);
+    const ordered = arena.take(n * dim * 4);
+    const starts = core.withScratch((s) => orderRows(core, s, rows, groups, ordered));
+    return { arena, pointer: ordered, starts, centroids: undefined };
+  } catch (error) {
     arena.free();
+    throw error;
+  } finally {
+    held.free();
   }
 }
 
-/** Writes k centroids of the rows to `centroids`. */
-export async function kmeans(
-  core: Core, rows: KmeansRows, options: KmeansOptions, centroids: number, tick: Tick,
-): Promise<KmeansResult> {
-  const find = options.k >= TWO_LEVEL ? twoLevels : lloyd;
-  return find(core, rows, options, centroids, tick);
+/** The centroids of each group's share of the lists, group after group. */
+export async function splitGroups(
+  core: Core, { pointer, dim }: KmeansRows, starts: Uint32Array, seats: readonly number[],
+  options: KmeansOptions, tick: Tick,
+): Promise<Float32Array<ArrayBuffer>> {
+  const total = seats.reduce((sum, k) => sum + k, 0);
+  const centroids = new Float32Array(total * dim);
+  let done = 0;
+  for (const [g, k] of seats.entries()) {
+    if (k === 0) continue;
+    const from = starts[g] ?? 0;
+    const group = { pointer: pointer + from * dim * 4, n: (starts[g + 1] ?? 0) - from, dim };
+    const part = { ...level(options, SHARE_ITERS), k, seed: options.seed + g };
+    centroids.set(await lloyd(core, group, part, tick), done * dim);
+    done += k;
+  }
+  return centroids;
 }

@@ -63,7 +63,7 @@ export class WorkerRunner implements Runner {
 
   async run<T extends Task>(task: T, onProgress?: OnProgress): Promise<Result<T>> {
     this.#progress = onProgress;
-    const moved = task.name === 'sample' ? task.others.map(({ buffer }) => buffer) : [];
+    const moved = 'given' in task ? task.given.map(({ buffer }) => buffer) : [];
     return await this.#ask({ type: 'task', task }, moved) as Result<T>;
   }
 

@@ -3,10 +3,10 @@
  *
  * Under maxMemory they come from what the code allocates. One worker draws and clusters the sample
  * while it is alone; then all of them, on memories of their own, share the limit equally. A worker
- * holds twice each sampled row (k-means orders a copy by group) and five times the centroids (they,
- * their sums in f64, their sieve); then the centroids packed and sieved, the queries that recall is
- * measured on, and a batch five times: as read, in the order of lists, sealed in wasm, handed over,
- * being written while the next one is made.
+ * holds twice each sampled row (k-means orders a copy by group) and thirteen times the centroids
+ * (they, their sums in f64, their sieve, four sums handed over); then the centroids packed and
+ * sieved, the queries that recall is measured on, and a batch five times: as read, in the order of
+ * lists, sealed in wasm, handed over, being written while the next one is made.
  */
 import { SealvecError } from './errors.js';
 import { liveRows, type Manifest } from './manifest.js';
@@ -78,7 +78,8 @@ interface Sizes {
 
 /** What clustering takes before its first row, and for each. */
 function clusterBytes({ nLists, dimension }: Sizes): { fixed: number; row: number } {
-  return { fixed: FIXED_BYTES + 5 * nLists * dimension * 4 + 16 * nLists, row: 8 * dimension + 16 };
+  const fixed = FIXED_BYTES + 13 * nLists * dimension * 4 + 16 * nLists;
+  return { fixed, row: 8 * dimension + 16 };
 }
 
 /** What a worker that assigns takes beside its batch. */

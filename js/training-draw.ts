@@ -13,6 +13,6 @@ export async function drawSample(
   const opened = await allOf(team.all.map((runner, part) => runner.run(
     { name: 'open', draw, part, parts }, (fraction) => onProgress(OPENING * fraction),
   )));
-  const others = opened.flatMap(({ rows }) => rows ?? []);
-  return team.first.run({ name: 'sample', draw, others }, onProgress);
+  const given = opened.flatMap(({ rows }) => rows ?? []);
+  return team.first.run({ name: 'sample', draw, given }, onProgress);
 }

@@ -2,7 +2,8 @@
 import { calibrate } from './calibrate.js';
 import { Clustering, sealCentroids } from './clustering.js';
 import type { Arena, Core } from './core.js';
-import { kmeans } from './kmeans.js';
+import { type Grouped, groupRows } from './kmeans.js';
+import { KmeansPart } from './kmeans-part.js';
 import type { IndexConfig } from './manifest.js';
 import { routeDimension } from './metric.js';
 import type { ObjectContext } from './object.js';
@@ -12,8 +13,8 @@ import { deadBits, livingRows } from './training-rows.js';
 import { RecallQueries } from './training-queries.js';
 import { openPart, takeSample, type Sample } from './training-sample.js';
 import type {
-  CalibrateTask, ClusterResult, ClusterTask, Neighbors, OpenTask, PrepareTask, RewriteResult,
-  RewriteTask, SampleResult, SampleTask, SealedObject, Span, Task, TaskResults,
+  CalibrateTask, GroupResult, GroupTask, HandTask, HoldTask, Neighbors, OpenTask, PrepareTask,
+  RewriteResult, RewriteTask, SampleResult, SampleTask, SealedObject, Span, Task, TaskResults,
 } from '../types/protocol.js';
 
 /** Multiplications between two ticks, about 10 ms of them. */
@@ -33,6 +34,8 @@ export class TrainingTasks {
   readonly #tick: (fraction: number) => Promise<void>;
   #opened: { readonly arena: Arena; readonly pointer: number; readonly n: number } | undefined;
   #sample: Sample | undefined;
+  #grouped: Grouped | undefined;
+  #part: KmeansPart | undefined;
   #prepared: Prepared | undefined;
 
   /** `tick` is called between short steps with the fraction of the task that is done. */
@@ -57,11 +60,21 @@ export class TrainingTasks {
     return this.#prepared;
   }
 
+  get #held(): KmeansPart {
+    if (!this.#part) throw new Error('this worker holds no groups');
+    return this.#part;
+  }
+
   async run(task: Task): Promise<TaskResults[Task['name']]> {
     switch (task.name) {
       case 'open': return this.#open(task);
       case 'sample': return this.#takeSample(task);
-      case 'cluster': return this.#cluster(task);
+      case 'group': return this.#group(task);
+      case 'hand': return this.#hand(task);
+      case 'hold': return this.#hold(task);
+      case 'split': return this.#held.split(task.seats, this.#tick);
+      case 'pass': return this.#held.pass(task.centroids, task.compareAll, this.#tick);
+      case 'move': return this.#held.move(task.given);
       case 'prepare': return this.#prepare(task);
       case 'rewrite': return this.#rewrite(task);
       case 'neighbors': return this.#neighbors();
@@ -89,12 +102,12 @@ export class TrainingTasks {
     }
   }
 
-  async #takeSample({ draw, others }: SampleTask): Promise<SampleResult> {
+  async #takeSample({ draw, given }: SampleTask): Promise<SampleResult> {
     const opened = this.#opened;
     if (!opened) throw new Error('this worker has opened no rows');
     this.#opened = undefined;
     const { arena, pointer, n } = opened;
-    others.reduce((at, rows) => {
+    given.reduce((at, rows) => {
       this.#core.write(at, rows);
       return at + rows.byteLength;
     }, pointer + n * this.#config.dimension * 4);
@@ -104,25 +117,33 @@ export class TrainingTasks {
     return result;
   }
 
-  async #cluster(task: ClusterTask): Promise<ClusterResult> {
-    const core = this.#core;
-    const dim = this.#dimension;
+  async #group({ options }: GroupTask): Promise<GroupResult> {
     const sample = this.#sample;
     if (!sample) throw new Error('this worker has no sample');
     this.#sample = undefined;
-    const arena = core.arena();
-    try {
-      const centroids = arena.take(task.nLists * dim * 4);
-      const { iterations, stop } = await kmeans(
-        core, { pointer: sample.pointer, n: sample.n, dim }, { ...task, k: task.nLists }, centroids,
-        // How many passes it takes is not known: this rises ever more slowly, and by maxIters is 1.
-        async (passes) => this.#tick(Math.max(passes / task.maxIters, 1 - 8 / (8 + passes))),
-      );
-      return { centroids: core.floats(centroids, task.nLists * dim), iterations, stop };
-    } finally {
-      arena.free();
-      sample.arena.free();
-    }
+    const { arena, pointer, n } = sample;
+    const rows = { pointer, n, dim: this.#dimension };
+    this.#grouped = await groupRows(this.#core, arena, rows, options, async () => this.#tick(0));
+    const { starts, centroids } = this.#grouped;
+    return { starts, centroids };
+  }
+
+  #hand({ from, to }: HandTask): Float32Array<ArrayBuffer> {
+    if (!this.#grouped) throw new Error('this worker has no groups');
+    const dim = this.#dimension;
+    return this.#core.floats(this.#grouped.pointer + from * dim * 4, (to - from) * dim);
+  }
+
+  #hold({ options, share, given }: HoldTask): undefined {
+    const core = this.#core;
+    const [rows] = given;
+    const arena = rows ? core.arena() : this.#grouped?.arena;
+    if (!arena) throw new Error('this worker has no groups');
+    const pointer = rows ? arena.put(rows) : this.#grouped?.pointer ?? 0;
+    this.#grouped = undefined;
+    const n = share.starts.at(-1) ?? 0;
+    const held = { pointer, n, dim: this.#dimension };
+    this.#part = new KmeansPart(core, arena, held, share, options);
   }
 
   #prepare({ centroids, maxNorm, queries, numbers }: PrepareTask): undefined {
@@ -140,6 +161,10 @@ export class TrainingTasks {
     this.#opened = undefined;
     this.#sample?.arena.free();
     this.#sample = undefined;
+    this.#grouped?.arena.free();
+    this.#grouped = undefined;
+    this.#part?.free();
+    this.#part = undefined;
     this.#prepared?.clustering.free();
     this.#prepared?.queries.free();
     this.#prepared = undefined;

@@ -25,6 +25,7 @@ import type { TrainPlan } from './train-plan.js';
 import {
   Handover, type Output, rewriteSources, type Rewritten, summarize, type Workshop,
 } from './training-assign.js';
+import { clusterSample } from './training-cluster.js';
 import { commitTraining } from './training-commit.js';
 import { drawSample } from './training-draw.js';
 import { numberRows } from './training-rows.js';
@@ -190,8 +191,8 @@ export class Training {
   async #cluster({ nLists, workers }: Budget): Promise<ClusterResult> {
     const { team, store } = this.#workshop;
     const { maxIters, tolerance, stall, seed, maxMemory } = this.#plan;
-    const clusters = await team.first.run(
-      { name: 'cluster', nLists, maxIters, tolerance, stall, seed },
+    const clusters = await clusterSample(
+      team, { k: nLists, maxIters, tolerance, stall, seed },
       (fraction) => this.#report('cluster', fraction),
     );
     if (maxMemory > 0) {

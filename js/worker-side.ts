@@ -126,7 +126,8 @@ class WorkerSide {
 /** Buffers of a result that are its own, to be moved instead of copied. */
 function buffersOf(result: unknown): ArrayBuffer[] {
   if (typeof result !== 'object' || result === null) return [];
-  return Object.values(result).filter(isWhole).map(({ buffer }) => buffer as ArrayBuffer);
+  const parts = ArrayBuffer.isView(result) ? [result] : Object.values(result);
+  return parts.filter(isWhole).map(({ buffer }) => buffer as ArrayBuffer);
 }
 
 /** Whether a value is an array that has its buffer to itself. */

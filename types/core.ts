@@ -43,6 +43,11 @@ export interface CoreExports {
   sv_kmeans_step(
     state: number, rows: number, maxRows: number, centroids: number, scratch: number,
   ): number;
+  sv_kmeans_finish(state: number, centroids: number, scratch: number): number;
+  sv_kmeans_next(state: number, compareAll: number): void;
+  sv_kmeans_sums_size(k: number, dim: number): number;
+  sv_kmeans_take(state: number, scratch: number, sums: number): void;
+  sv_kmeans_add(state: number, scratch: number, sums: number): void;
   sv_sample(n: number, m: number, seed: bigint, picks: number): number;
 
   sv_rank_scratch_size(k: number): number;

@@ -46,7 +46,7 @@ export interface OpenTask {
 export interface SampleTask {
   readonly name: 'sample';
   readonly draw: Draw;
-  readonly others: readonly Float32Array<ArrayBuffer>[];
+  readonly given: readonly Float32Array<ArrayBuffer>[];
 }
 
 export interface SampleResult {
@@ -58,13 +58,76 @@ export interface SampleResult {
   readonly numbers: Uint32Array;
 }
 
-export interface ClusterTask {
-  readonly name: 'cluster';
-  readonly nLists: number;
+export interface KmeansOptions {
+  /** How many lists. */
+  readonly k: number;
   readonly maxIters: number;
   readonly tolerance: number;
   readonly stall: number;
   readonly seed: number;
+}
+
+/** Brings the sample into groups. */
+export interface GroupTask {
+  readonly name: 'group';
+  readonly options: KmeansOptions;
+}
+
+export interface GroupResult {
+  /** The row at which each group begins, and the number of rows. */
+  readonly starts: Uint32Array;
+  /** Where the passes begin; undefined where each group finds its share of the lists first. */
+  readonly centroids: Float32Array<ArrayBuffer> | undefined;
+}
+
+/** Hands over a copy of rows [from, to) of the sample, in the order of its groups. */
+export interface HandTask {
+  readonly name: 'hand';
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Groups that one worker holds. */
+export interface Share {
+  /** Whether the rows of a group are neighbours. */
+  readonly near: boolean;
+  /** The first of them. */
+  readonly first: number;
+  /** The row of the worker's at which each begins, and the number of rows. */
+  readonly starts: Uint32Array;
+  /** Rows at which what is summed up as one ends, ascending; the last is the number of rows. */
+  readonly ends: readonly number[];
+}
+
+/** Takes a share of the groups: rows that are given, or the first of those that were grouped. */
+export interface HoldTask {
+  readonly name: 'hold';
+  readonly options: KmeansOptions;
+  readonly share: Share;
+  readonly given: readonly Float32Array<ArrayBuffer>[];
+}
+
+/** Finds so many centroids in each of the groups held. */
+export interface SplitTask {
+  readonly name: 'split';
+  readonly seats: readonly number[];
+}
+
+/** Adds up one pass over the rows held. */
+export interface PassTask {
+  readonly name: 'pass';
+  readonly centroids: Float32Array;
+  readonly compareAll: boolean;
+}
+
+/** Ends a pass: moves the centroids by the sums (sv_kmeans_take in c/sv.h) of all workers. */
+export interface MoveTask {
+  readonly name: 'move';
+  readonly given: readonly Uint8Array<ArrayBuffer>[];
+}
+
+export interface MoveResult extends ClusterResult {
+  readonly compareAll: boolean;
 }
 
 export interface ClusterResult {
@@ -120,14 +183,21 @@ export interface SealedObject {
   readonly bytes: Uint8Array;
 }
 
+/** Arrays in `given` are moved to the worker, and lost to the one that gives them. */
 export type Task =
-  | OpenTask | SampleTask | ClusterTask | PrepareTask | RewriteTask | NeighborsTask | CalibrateTask;
+  | OpenTask | SampleTask | GroupTask | HandTask | HoldTask | SplitTask | PassTask | MoveTask
+  | PrepareTask | RewriteTask | NeighborsTask | CalibrateTask;
 
 export interface TaskResults {
   /** The rows as stored, when the worker does not keep them. */
   open: { readonly rows: Float32Array<ArrayBuffer> | undefined };
   sample: SampleResult;
-  cluster: ClusterResult;
+  group: GroupResult;
+  hand: Float32Array<ArrayBuffer>;
+  hold: undefined;
+  split: Float32Array<ArrayBuffer>;
+  pass: Uint8Array<ArrayBuffer>[];
+  move: MoveResult;
   prepare: undefined;
   /** Undefined when no row of the spans is alive. */
   rewrite: RewriteResult | undefined;

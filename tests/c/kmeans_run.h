@@ -18,14 +18,14 @@ static inline struct run make_run(uint32_t n, uint32_t dim, uint32_t k) {
   r.state.n = n;
   r.state.dim = dim;
   r.state.k = k;
-  r.state.n_groups = 1;
+  r.state.n_groups = 0;
   r.state.max_iters = 100;
   r.state.tolerance = 0;
   r.state.stall = 0;
   r.state.seed = random_u64();
   r.rows = make((size_t)n * dim * sizeof(float));
   r.centroids = make((size_t)k * dim * sizeof(float));
-  r.scratch = make(sv_kmeans_scratch_size(n, dim, k, 1));
+  r.scratch = make(sv_kmeans_scratch_size(n, dim, k, 0));
   random_floats(r.rows, (size_t)n * dim);
   return r;
 }
@@ -42,9 +42,12 @@ static inline void start(struct run *r, int32_t warm) {
   CHECK(r->state.stop == SV_KMEANS_RUNNING && r->state.iteration == 0);
 }
 
+/* step takes further rows, and finishes the pass when they were the last. */
 static inline int32_t step(struct run *r, uint32_t max_rows) {
-  return sv_kmeans_step(&r->state, r->rows, max_rows, r->centroids,
-                        r->scratch);
+  const int32_t more = sv_kmeans_step(&r->state, r->rows, max_rows,
+                                      r->centroids, r->scratch);
+  return more != 0 ? more
+                   : sv_kmeans_finish(&r->state, r->centroids, r->scratch);
 }
 
 static inline void finish(struct run *r) {

@@ -79,7 +79,7 @@ static void check_groups(struct run *r, const uint32_t *starts,
     const int gained = r->state.objective < before;
     CHECK(r->state.stop != SV_KMEANS_CONVERGED || r->state.objective == 0 ||
           (all && !gained));
-    all = r->state.repaired > was || r->state.n_groups == 1 ||
+    all = r->state.repaired > was || r->state.n_groups == 0 ||
           (!all && r->state.iteration > 1 && !gained);
     before = r->state.objective;
     if (all) memset(met, 1, (size_t)r->state.n_groups * k);
@@ -134,6 +134,100 @@ static void groups_refused(void) {
     CHECK(sv_kmeans_start(&r.state, r.rows, bad[i], 0, r.centroids,
                           r.scratch) == SV_ERROR_ARGUMENT);
   drop_run(r);
+}
+
+/* ---- several states ---------------------------------------------------- */
+
+#define PARTS 4
+
+/* One pass of a state over rows [from, to) of its own, taken out at the end. */
+static void step_part(struct run *r, uint32_t to, uint8_t *sums) {
+  while (r->state.next_row < to)
+    sv_kmeans_step(&r->state, r->rows,
+                   1 + random_below(to - r->state.next_row), r->centroids,
+                   r->scratch);
+  sv_kmeans_take(&r->state, r->scratch, sums);
+}
+
+/* Adds the sums of all parts to a state and finishes its pass. */
+static int32_t finish_parts(struct run *r, uint8_t *const sums[PARTS]) {
+  for (uint32_t p = 0; p < PARTS; p++)
+    sv_kmeans_add(&r->state, r->scratch, sums[p]);
+  return sv_kmeans_finish(&r->state, r->centroids, r->scratch);
+}
+
+static void start_part(struct run *r, uint32_t n_groups,
+                       const uint32_t *starts) {
+  r->state.n_groups = n_groups;
+  free(r->scratch);
+  r->scratch = make(sv_kmeans_scratch_size(r->state.n, r->state.dim,
+                                           r->state.k, n_groups));
+  CHECK(sv_kmeans_start(&r->state, r->rows, starts, 1, r->centroids,
+                        r->scratch) == 0);
+}
+
+/* The rows of four groups, all in one state and one group in each of four. */
+static void several_states(void) {
+  for (uint32_t round = 0; round < 20; round++) {
+    const uint32_t dim = 1 + random_below(9), k = 2 + random_below(30);
+    uint32_t starts[PARTS + 1] = {0};
+    uint8_t *sums[PARTS];
+    for (uint32_t p = 0; p < PARTS; p++) {
+      starts[p + 1] = starts[p] + 8 + random_below(200);
+      sums[p] = make(sv_kmeans_sums_size(k, dim));
+    }
+    struct run one = make_run(starts[PARTS], dim, k);
+    struct run plain = make_run(starts[PARTS], dim, k), parts[PARTS];
+    memcpy(plain.rows, one.rows, starts[PARTS] * dim * sizeof *one.rows);
+    for (uint32_t t = 0; t < k * dim; t++) /* some lists stay empty */
+      one.centroids[t] = 4 * random_float();
+    const size_t bytes = k * dim * sizeof *one.centroids;
+    memcpy(plain.centroids, one.centroids, bytes);
+    one.state.max_iters = plain.state.max_iters = 12;
+    one.state.seed = plain.state.seed = round;
+    start_part(&plain, PARTS, starts);
+    for (uint32_t p = 0; p < PARTS; p++) {
+      const uint32_t own[2] = {0, starts[p + 1] - starts[p]};
+      parts[p] = make_run(own[1], dim, k);
+      memcpy(parts[p].rows, one.rows + starts[p] * dim,
+             own[1] * dim * sizeof *one.rows);
+      memcpy(parts[p].centroids, one.centroids, bytes);
+      parts[p].state.max_iters = 12;
+      parts[p].state.seed = round;
+      start_part(&parts[p], 1, own);
+    }
+    start_part(&one, PARTS, starts);
+    for (int32_t more = 1; more == 1;) {
+      CHECK(sv_kmeans_finish(&one.state, one.centroids, one.scratch) ==
+            SV_ERROR_ARGUMENT);
+      for (uint32_t p = 0; p < PARTS; p++)
+        step_part(&one, starts[p + 1], sums[p]);
+      CHECK(sv_kmeans_finish(&one.state, one.centroids, one.scratch) ==
+            SV_ERROR_ARGUMENT); /* nothing is added yet */
+      more = finish_parts(&one, sums);
+      step(&plain, UINT32_MAX);
+      CHECK(fabs(plain.state.objective - one.state.objective) <
+            1e-6 * (1 + one.state.objective));
+      for (uint32_t p = 0; p < PARTS; p++)
+        step_part(&parts[p], parts[p].state.n, sums[p]);
+      CHECK(finish_parts(&parts[0], sums) == more);
+      CHECK(same_bits(&one.state.objective, &parts[0].state.objective, 8));
+      CHECK(same_bits(one.centroids, parts[0].centroids, bytes));
+      CHECK(one.state.compare_all == parts[0].state.compare_all &&
+            one.state.stop == parts[0].state.stop &&
+            one.state.repaired == parts[0].state.repaired);
+      for (uint32_t p = 1; p < PARTS; p++) {
+        memcpy(parts[p].centroids, parts[0].centroids, bytes);
+        sv_kmeans_next(&parts[p].state, (int32_t)parts[0].state.compare_all);
+      }
+    }
+    for (uint32_t p = 0; p < PARTS; p++) {
+      free(sums[p]);
+      drop_run(parts[p]);
+    }
+    drop_run(one);
+    drop_run(plain);
+  }
 }
 
 static void falls(void) {
@@ -347,8 +441,8 @@ static void arguments(void) {
   REFUSES(n, 2);
   REFUSES(dim, 0);
   REFUSES(dim, SV_MAX_DIM + 2);
-  REFUSES(n_groups, 0);
-  REFUSES(n_groups, 11);
+  REFUSES(n_groups, 1);
+  REFUSES(n_groups, SV_MAX_LISTS + 1);
   REFUSES(max_iters, 0);
   REFUSES(tolerance, -1);
   REFUSES(tolerance, NAN);
@@ -357,7 +451,9 @@ static void arguments(void) {
 #undef REFUSES
   CHECK(sv_kmeans_scratch_size(1, SV_MAX_DIM + 2, 1, 1) == 0);
   CHECK(sv_kmeans_scratch_size(1, 1, SV_MAX_LISTS + 1, 1) == 0);
-  CHECK(sv_kmeans_scratch_size(3, 1, 1, 4) == 0);
+  CHECK(sv_kmeans_scratch_size(3, 1, 1, SV_MAX_LISTS + 1) == 0);
+  CHECK(sv_kmeans_sums_size(1, SV_MAX_DIM + 2) == 0);
+  CHECK(sv_kmeans_sums_size(SV_MAX_LISTS + 1, 1) == 0);
   CHECK(sv_kmeans_scratch_size(UINT32_MAX, UINT32_MAX, UINT32_MAX, 1) == 0);
   drop_run(r);
 }
@@ -367,6 +463,8 @@ int main(void) {
   run("compares the rows of a group with the lists they once went to",
       groups);
   run("refuses groups that are not all of the rows", groups_refused);
+  run("states with the rows of one clustering go the way of one",
+      several_states);
   run("the objective never rises but after a split", falls);
   run("starts from k different rows", forgy);
   run("gives the same bits however it is stepped", stepping);

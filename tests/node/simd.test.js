@@ -343,7 +343,7 @@ test('trains the same centroids in the same number of iterations', () => {
     both(`sv_kmeans n=${n} k=${k} dim=${dim}`, (core, sv) => {
       const at = core.reserve(KMEANS.size);
       const view = core.view();
-      for (const [name, value] of Object.entries({ n, dim, k, nGroups: 1, maxIters: 8 })) {
+      for (const [name, value] of Object.entries({ n, dim, k, nGroups: 0, maxIters: 8 })) {
         view.setUint32(at + KMEANS[name], value, true);
       }
       view.setFloat32(at + KMEANS.tolerance, 1e-6, true);
@@ -351,10 +351,12 @@ test('trains the same centroids in the same number of iterations', () => {
       view.setBigUint64(at + KMEANS.seed, BigInt(dim), true);
       const rowsAt = core.put(rows, shift);
       const centroids = core.out(4 * k * dim, shift);
-      const scratch = core.reserve(sv.sv_kmeans_scratch_size(n, dim, k, 1));
+      const scratch = core.reserve(sv.sv_kmeans_scratch_size(n, dim, k, 0));
       assert.equal(sv.sv_kmeans_start(at, rowsAt, 0, 0, centroids, scratch), 0);
       let code;
-      while ((code = sv.sv_kmeans_step(at, rowsAt, 1 + (dim % 50), centroids, scratch)) === 1);
+      do {
+        while (sv.sv_kmeans_step(at, rowsAt, 1 + (dim % 50), centroids, scratch) === 1);
+      } while ((code = sv.sv_kmeans_finish(at, centroids, scratch)) === 1);
       const counters = ['iteration', 'nextRow', 'repaired', 'stop'];
       const values = counters.map((f) => view.getUint32(at + KMEANS[f], true));
       assert.ok(values[0] >= 1 && values[0] <= 8 && values[3] >= 1);
