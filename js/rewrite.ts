@@ -4,11 +4,10 @@
  */
 import { allOf } from './all.js';
 import type { Arena, Core } from './core.js';
-import { type IndexConfig, type SegmentEntry, SECTIONS, vectorBytes } from './manifest.js';
-import {
-  type ObjectContext, ObjectReader, type SealedRange, type SectionSource,
-} from './object.js';
+import { type IndexConfig, type SegmentEntry, SECTIONS } from './manifest.js';
+import { type ObjectContext, ObjectReader, type SectionSource } from './object.js';
 import type { RowBatch } from './pack.js';
+import { type KeptRows, readVectors } from './stored-vectors.js';
 
 /** Live rows of one segment, ascending, within [from, to). */
 export interface Piece {
@@ -34,75 +33,6 @@ export function livingRows(rows: number, dead: ReadonlySet<number>): Uint32Array
   let at = 0;
   for (let row = 0; row < rows; row++) if (!dead.has(row)) living[at++] = row;
   return living;
-}
-
-/** Bytes of sealed vectors opened at a time. */
-const WINDOW_BYTES = 2 << 20;
-
-/** Rows of a piece whose vectors are opened together: [at, end) of its rows, [from, to) stored. */
-interface Window {
-  readonly at: number;
-  readonly end: number;
-  readonly from: number;
-  readonly to: number;
-}
-
-function cutWindows(rows: Uint32Array, span: number): Window[] {
-  const windows: Window[] = [];
-  for (let at = 0; at < rows.length;) {
-    const from = rows[at] ?? 0;
-    let end = at;
-    while (end < rows.length && (rows[end] ?? 0) < from + span) end++;
-    windows.push({ at, end, from, to: (rows[end - 1] ?? from) + 1 });
-    at = end;
-  }
-  return windows;
-}
-
-/** Takes the rows of an opened window, whose bytes are at `plain`, as float32. */
-function takeWindow(
-  core: Core, config: IndexConfig, { from, to }: Window, picks: Uint32Array, plain: number,
-  target: number,
-): void {
-  const size = vectorBytes(config);
-  const n = picks.length;
-  const half = config.precision === 'float16';
-  core.withScratch((s) => {
-    const stored = half ? s.take(n * size) : target;
-    core.check(core.exports.sv_rows_gather(
-      plain, to - from, size, s.put(picks.map((row) => row - from)), n, stored,
-    ), 'vectors');
-    if (!half) return;
-    core.check(core.exports.sv_f16_decode(stored, n * config.dimension, target), 'vectors');
-  });
-}
-
-/**
- * Opens the vectors of a piece's rows as float32 at `out`, window by window; while one is opened
- * the next is being read. `onRows` is told how many rows are done.
- */
-export async function readVectors(
-  reader: ObjectReader, piece: Piece, config: IndexConfig, out: number,
-  onRows: (rows: number) => Promise<void> = async () => undefined,
-): Promise<void> {
-  const { core } = reader.context;
-  const size = vectorBytes(config);
-  const { rows } = piece;
-  const windows = cutWindows(rows, Math.max(1, Math.floor(WINDOW_BYTES / size)));
-  const fetch = async (window: Window | undefined): Promise<SealedRange | undefined> =>
-    window && reader.fetch(SECTIONS.vectors, window.from * size, window.to * size);
-  let next = fetch(windows[0]);
-  for (const [i, window] of windows.entries()) {
-    const range = await next;
-    next = fetch(windows[i + 1]);
-    next.catch(() => undefined);
-    if (!range) break;
-    const { at, end } = window;
-    reader.openFetched(range, (plain) => takeWindow(
-      core, config, window, rows.subarray(at, end), plain, out + at * config.dimension * 4,
-    ));
-    await onRows(end);
-  }
 }
 
 /** Opens the blobs of a piece's rows as a blob section of its own. */
@@ -170,6 +100,7 @@ function concat(
 /** The rows of all pieces, one after another, in memory of the arena. */
 export async function readPieces(
   context: ObjectContext, arena: Arena, pieces: readonly Piece[], config: IndexConfig,
+  kept?: KeptRows,
 ): Promise<RowBatch> {
   const { core } = context;
   const counts = pieces.map((piece) => piece.rows.length);
@@ -185,7 +116,7 @@ export async function readPieces(
       readBlobs(reader, arena, piece, section);
     // All under way at once: what takes time is to wait for the storage.
     const [, ...parts] = await allOf([
-      readVectors(reader, piece, config, vectors + at * config.dimension * 4),
+      readVectors(reader, piece.rows, config, vectors + at * config.dimension * 4, { kept }),
       blobs(SECTIONS.ids), blobs(SECTIONS.metadata), blobs(SECTIONS.contents),
     ]);
     ids.push(parts[0]);

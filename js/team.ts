@@ -10,6 +10,20 @@ import type { ClientSettings } from './settings.js';
 /** What follows a piece of work and may overlap with the next one. */
 type Follow = () => Promise<void>;
 
+/** Says which of `count` items each of some runners is to take next; undefined when none is left. */
+function shareOut(count: number, runners: number): (runner: number) => number | undefined {
+  const edge = (runner: number): number => Math.floor(count * runner / runners);
+  const left = Array.from({ length: runners }, (_, runner) => (
+    Array.from({ length: edge(runner + 1) - edge(runner) }, (__, i) => edge(runner) + i)
+  ));
+  return (runner) => {
+    const own = left[runner]?.shift();
+    if (own !== undefined) return own;
+    const longest = left.reduce((most, part) => part.length > most.length ? part : most, []);
+    return longest.pop();
+  };
+}
+
 export class Team {
   readonly #settings: ClientSettings;
   readonly #context: ObjectContext;
@@ -113,18 +127,19 @@ export class Team {
   }
 
   /**
-   * Gives each item to the next runner that is free. What `work` answers runs beside the runner's
+   * Gives each runner its part of the items, in their order, and then what others have left, from
+   * the end. What `work` answers runs beside the runner's
    * next item, one such at a time; the last of them are still running when this resolves, and
    * `rest` waits for them. The first failure ends the team; it is thrown once nothing runs.
    */
   async forEach<T>(
     items: readonly T[], work: (runner: Runner, item: T, at: number) => Promise<Follow>,
   ): Promise<{ rest: Promise<void> }> {
-    let next = 0;
+    const next = shareOut(items.length, this.#runners.length);
     const last = this.#runners.map(() => Promise.resolve());
     const loop = async (runner: Runner, i: number): Promise<void> => {
       try {
-        for (let at = next++; at < items.length; at = next++) {
+        for (let at = next(i); at !== undefined; at = next(i)) {
           const follow = await work(runner, items[at] as T, at);
           await last[i];
           last[i] = follow();

@@ -33,6 +33,8 @@ const LEAST_BATCH_BYTES = MB / 8;
 /** No limit higher than this changes what fits into one worker. */
 const MOST_MB = 4096;
 const BATCH_COPIES = 5;
+/** Vectors of an index up to which workers keep them decrypted, where memory has no limit. */
+const KEPT_BYTES = 256 * MB;
 /** A small index is cut in four all the same, for workers to share. */
 const SHARES = 4;
 /** The core at rest, the windows that vectors are opened through, rows being routed. */
@@ -52,6 +54,8 @@ interface Batches {
 }
 
 interface Fitted extends Batches {
+  /** Whether workers keep what they open for the sample decrypted until it is assigned. */
+  readonly keep: boolean;
   readonly sampleRows: number;
   readonly queries: number;
 }
@@ -128,7 +132,8 @@ function fit(sizes: Sizes, total: number, free: Batches): Fitted | undefined {
   const batches = total === Infinity ? free : boundedBatches(sizes, queries, total, free);
   const least = Math.min(2 * sizes.nLists, sizes.alive - queries);
   const tooSmall = batches.batchBytes < Math.max(sizes.perRow, LEAST_BATCH_BYTES);
-  return sampleRows < least || tooSmall ? undefined : { ...batches, queries, sampleRows };
+  const keep = total === Infinity && sizes.rows * sizes.perRow <= KEPT_BYTES;
+  return sampleRows < least || tooSmall ? undefined : { ...batches, keep, queries, sampleRows };
 }
 
 function refuse({ maxMemory }: TrainPlan, sizes: Sizes, free: Batches): never {

@@ -7,11 +7,11 @@ import type { Draw, SampleResult } from '../types/protocol.js';
 const OPENING = 0.9;
 
 export async function drawSample(
-  team: Team, draw: Draw, onProgress: (fraction: number) => void,
+  team: Team, draw: Draw, keep: boolean, onProgress: (fraction: number) => void,
 ): Promise<SampleResult> {
   const parts = team.all.length;
   const opened = await allOf(team.all.map((runner, part) => runner.run(
-    { name: 'open', draw, part, parts }, (fraction) => onProgress(OPENING * fraction),
+    { name: 'open', draw, part, parts, keep }, (fraction) => onProgress(OPENING * fraction),
   )));
   const given = opened.flatMap(({ rows }) => rows ?? []);
   return team.first.run({ name: 'sample', draw, given }, onProgress);

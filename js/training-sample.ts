@@ -7,7 +7,7 @@ import type { Arena, Core } from './core.js';
 import type { IndexConfig } from './manifest.js';
 import { coreMetric, isRouted, routeDimension } from './metric.js';
 import { type ObjectContext, ObjectReader } from './object.js';
-import { readVectors } from './rewrite.js';
+import { type KeptRows, readVectors } from './stored-vectors.js';
 import { deadBits, livingRows } from './training-rows.js';
 import type { Draw, OpenTask, SampleResult, Source } from '../types/protocol.js';
 
@@ -63,16 +63,18 @@ async function locate(
 
 /** Opens the rows that were drawn, one after another, at `out`. */
 async function openRows(
-  context: ObjectContext, config: IndexConfig, drawn: readonly Drawn[], out: number, tick: Tick,
+  context: ObjectContext, config: IndexConfig, drawn: readonly Drawn[], out: number,
+  kept: KeptRows | undefined, tick: Tick,
 ): Promise<void> {
   const total = drawn.reduce((sum, { rows }) => sum + rows.length, 0);
   let done = 0;
   for (const { entry, rows } of drawn) {
     const reader = new ObjectReader(context, entry.object);
-    const piece = { entry, from: rows[0] ?? 0, to: (rows.at(-1) ?? 0) + 1, rows };
     const before = done;
-    await readVectors(reader, piece, config, out + before * config.dimension * 4, (count) =>
-      tick((before + count) / total));
+    const onRows = (count: number): Promise<void> => tick((before + count) / total);
+    await readVectors(
+      reader, rows, config, out + before * config.dimension * 4, { kept, onRows },
+    );
     done += rows.length;
   }
 }
@@ -147,19 +149,58 @@ function drawAll(
   };
 }
 
-/** Opens one part of the rows drawn, in memory of the arena that has room for `room` of them. */
+/** Rows [from, to) of a source. */
+interface Range extends Source {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** One of so many parts of all rows, equal but for the last row. */
+function cutPart(sources: readonly Source[], part: number, parts: number): Range[] {
+  const total = sources.reduce((sum, { entry }) => sum + entry.rows, 0);
+  const low = Math.floor(total * part / parts);
+  const high = Math.floor(total * (part + 1) / parts);
+  let first = 0;
+  return sources.map((source) => {
+    const { rows } = source.entry;
+    const within = (at: number): number => Math.min(Math.max(at - first, 0), rows);
+    const range = { ...source, from: within(low), to: within(high) };
+    first += rows;
+    return range;
+  }).filter(({ from, to }) => from < to);
+}
+
+/** Opens all rows of one part and keeps them. */
+export async function keepPart(
+  context: ObjectContext, kept: KeptRows, { draw: { sources }, part, parts }: OpenTask, tick: Tick,
+): Promise<void> {
+  const ranges = cutPart(sources, part, parts);
+  const total = ranges.reduce((sum, { from, to }) => sum + to - from, 0);
+  let done = 0;
+  for (const { entry, from, to } of ranges) {
+    const before = done;
+    const reader = new ObjectReader(context, entry.object);
+    await kept.open(reader, entry, from, to, (rows) => tick((before + rows) / total));
+    done += to - from;
+  }
+}
+
+/** Opens the rows drawn of one part, in memory of the arena that has room for those of all. */
 export async function openPart(
-  context: ObjectContext, config: IndexConfig, arena: Arena, task: OpenTask, tick: Tick,
+  context: ObjectContext, config: IndexConfig, arena: Arena, task: OpenTask,
+  kept: KeptRows | undefined, tick: Tick,
 ): Promise<{ pointer: number; n: number }> {
-  const { part, parts } = task;
+  const { part, parts, draw: { sources } } = task;
   const { ranks } = drawAll(context.core, task.draw);
-  const edge = (at: number): number => Math.floor(ranks.length * at / parts);
-  const mine = ranks.subarray(edge(part), edge(part + 1));
-  const drawn = await locate(context, task.draw.sources, mine);
-  const room = part === 0 ? ranks.length : mine.length;
-  const pointer = arena.take(room * config.dimension * 4);
-  await openRows(context, config, drawn, pointer, tick);
-  return { pointer, n: mine.length };
+  const ranges = new Map(cutPart(sources, part, parts).map((range) => [range.base, range]));
+  const mine = (await locate(context, sources, ranks)).map((drawn) => {
+    const { from, to } = ranges.get(drawn.base) ?? { from: 0, to: 0 };
+    return { ...drawn, rows: drawn.rows.filter((row) => row >= from && row < to) };
+  });
+  const n = mine.reduce((sum, { rows }) => sum + rows.length, 0);
+  const pointer = arena.take((part === 0 ? ranks.length : n) * config.dimension * 4);
+  await openRows(context, config, mine, pointer, kept, tick);
+  return { pointer, n };
 }
 
 /**

@@ -11,7 +11,8 @@ import { packSegment } from './pack.js';
 import { type Piece, readPieces } from './rewrite.js';
 import { deadBits, livingRows } from './training-rows.js';
 import { RecallQueries } from './training-queries.js';
-import { openPart, takeSample, type Sample } from './training-sample.js';
+import { keepPart, openPart, takeSample, type Sample } from './training-sample.js';
+import { KeptRows } from './stored-vectors.js';
 import type {
   CalibrateTask, GroupResult, GroupTask, HandTask, HoldTask, Neighbors, OpenTask, PrepareTask,
   RewriteResult, RewriteTask, SampleResult, SampleTask, SealedObject, Span, Task, TaskResults,
@@ -33,6 +34,7 @@ export class TrainingTasks {
   readonly #config: IndexConfig;
   readonly #tick: (fraction: number) => Promise<void>;
   #opened: { readonly arena: Arena; readonly pointer: number; readonly n: number } | undefined;
+  #kept: KeptRows | undefined;
   #sample: Sample | undefined;
   #grouped: Grouped | undefined;
   #part: KmeansPart | undefined;
@@ -83,12 +85,16 @@ export class TrainingTasks {
   }
 
   async #open(task: OpenTask): Promise<TaskResults['open']> {
-    this.#opened?.arena.free();
-    this.#opened = undefined;
+    this.wipe();
     const core = this.#core;
     const arena = core.arena();
     try {
-      const { pointer, n } = await openPart(this.#context, this.#config, arena, task, this.#tick);
+      if (task.keep) {
+        this.#kept = new KeptRows(core, this.#config);
+        await keepPart(this.#context, this.#kept, task, this.#tick);
+      }
+      const { pointer, n } =
+        await openPart(this.#context, this.#config, arena, task, this.#kept, this.#tick);
       if (task.part > 0) {
         const rows = core.floats(pointer, n * this.#config.dimension);
         arena.free();
@@ -148,15 +154,22 @@ export class TrainingTasks {
 
   #prepare({ centroids, maxNorm, queries, numbers }: PrepareTask): undefined {
     const core = this.#core;
-    this.wipe();
+    this.#drop();
     this.#prepared = {
       clustering: new Clustering(core, this.#config, centroids, maxNorm, EMPTY_CURVE),
       centroids, queries: new RecallQueries(core, this.#dimension, queries, numbers),
     };
   }
 
-  /** Wipes and frees what is kept between tasks. */
+  /** Wipes and frees all that is kept between tasks. */
   wipe(): void {
+    this.#drop();
+    this.#kept?.free();
+    this.#kept = undefined;
+  }
+
+  /** Wipes and frees what `prepare` and the tasks after it do not need. */
+  #drop(): void {
     this.#opened?.arena.free();
     this.#opened = undefined;
     this.#sample?.arena.free();
@@ -193,7 +206,7 @@ export class TrainingTasks {
     const { nLists } = this.#known.clustering;
     const arena = core.arena();
     try {
-      const batch = await readPieces(this.#context, arena, pieces, this.#config);
+      const batch = await readPieces(this.#context, arena, pieces, this.#config, this.#kept);
       await this.#tick(0.1);
       const lists = arena.take(batch.n * 4);
       const distances = arena.take(batch.n * 4);

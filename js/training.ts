@@ -178,7 +178,9 @@ export class Training {
       const { sampleRows: rows, queries } = limits;
       const draw = { sources: this.#sources, rows, queries, seed };
       try {
-        const sample = await drawSample(team, draw, (part) => this.#report('sample', part));
+        const sample = await drawSample(
+          team, draw, limits.keep, (part) => this.#report('sample', part),
+        );
         return { limits, sample };
       } catch (error) {
         if (!isGone(error) || start === MAX_STARTS) throw error;

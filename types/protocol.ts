@@ -34,12 +34,16 @@ export interface Draw {
   readonly seed: number;
 }
 
-/** Opens one of so many equal parts of the rows drawn; the worker with part 0 keeps it. */
+/**
+ * Opens those rows drawn that lie in one of so many equal parts of the index; the worker with part
+ * 0 keeps them. With `keep`, each worker keeps all rows of its part decrypted for `rewrite`.
+ */
 export interface OpenTask {
   readonly name: 'open';
   readonly draw: Draw;
   readonly part: number;
   readonly parts: number;
+  readonly keep: boolean;
 }
 
 /** Makes the sample out of the part that the worker kept and the others, in their order. */
