@@ -290,21 +290,31 @@ static int32_t scan_group(struct sv_scan *scan, uint32_t group,
   return 0;
 }
 
+/* gap_of returns (D_j - D_0) (j + 1)^0.75, the power by two square roots,
+ * which round alike everywhere. */
+static double gap_of(const float *distances, uint32_t j) {
+  const double root = sqrt((double)j + 1);
+  return ((double)distances[j] - (double)distances[0]) * root * sqrt(root);
+}
+
+int32_t sv_list_gaps(const uint32_t *order, const float *distances, uint32_t k,
+                     double *gaps) {
+  for (uint32_t j = 0; j < k; j++) gaps[order[j]] = gap_of(distances, j);
+  return 0;
+}
+
 /* finished says whether the next list need not be visited. Written so that
- * infinity minus infinity goes on. The rank factor is (list + 1)^0.75, by two
- * square roots, which round alike everywhere. */
+ * infinity minus infinity goes on. */
 static int finished(const struct sv_scan *scan) {
   const uint32_t list = scan->position - 1;
   if (list >= scan->n_lists) return 1;
   if (scan->block > 0 || scan->top.count < scan->top.k) return 0;
   if (list >= scan->n_probes) return 1;
   if (list < scan->min_probes || isinf(scan->stop_ratio)) return 0;
-  const double gap = (double)scan->order_distances[list] -
-                     (double)scan->order_distances[0];
-  const double root = sqrt((double)list + 1);
   const double square =
       scan->scale * scan->top.distances[0] + scan->offset;
-  return gap * root * sqrt(root) > (double)scan->stop_ratio * square;
+  return gap_of(scan->order_distances, list) >
+         (double)scan->stop_ratio * square;
 }
 
 int32_t sv_scan_run(struct sv_scan *scan) {

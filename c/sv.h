@@ -323,6 +323,12 @@ int32_t sv_rank_lists(const float *routed, uint32_t dim, const float *packed,
                       const float *half_norms, uint32_t k, uint32_t *order,
                       float *distances, void *scratch);
 
+/* sv_list_gaps writes to gaps[list] what stop_ratio * r^2 must reach for
+ * sv_scan_run to visit that list, which is j-th of the order:
+ * (D_j - D_0) (j + 1)^0.75, D being the distances. */
+int32_t sv_list_gaps(const uint32_t *order, const float *distances, uint32_t k,
+                     double *gaps);
+
 /* One query under way. The caller fills the first part and may look at the
  * rest; n_probes = n_lists with stop_ratio = infinity is exhaustive. */
 struct sv_scan {

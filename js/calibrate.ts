@@ -13,10 +13,11 @@
  * 2. The share aimed at is raised by 1.5 standard errors of the recall measured, at most half-way
  *    to 1, so that the promise holds for other queries than those that happened to be drawn.
  * 3. Measured for the 10 and the 100 nearest; the ratio depends on k.
+ * 4. Ranking the lists for every query is shared out to all workers.
  */
 import type { Clustering, RecallCurve } from './clustering.js';
 import type { Core } from './core.js';
-import type { Neighbors } from '../types/protocol.js';
+import type { Neighbors, Ranked } from '../types/protocol.js';
 
 /** True nearest rows kept per query. */
 export const NEIGHBORS = 100;
@@ -27,14 +28,15 @@ const RANKED_AT_ONCE = 50;
 /** The least r^2, relative to the median D_0: duplicates are at distance 0. */
 const MIN_RADIUS = 1e-7;
 
-/** The nearest of all workers, per query ascending. */
-function mergeNeighbors(parts: readonly Neighbors[], count: number): Neighbors {
-  const distances = new Float32Array(count * NEIGHBORS);
-  const lists = new Uint32Array(count * NEIGHBORS);
-  for (let q = 0; q < count; q++) {
+/** The nearest of all workers for queries [from, to), per query ascending. */
+function mergeNeighbors(parts: readonly Neighbors[], from: number, to: number): Neighbors {
+  const distances = new Float32Array((to - from) * NEIGHBORS);
+  const lists = new Uint32Array((to - from) * NEIGHBORS);
+  for (let q = from; q < to; q++) {
     const at = parts.map(() => q * NEIGHBORS);
     const next = (p: number): number => parts[p]?.distances[at[p] ?? 0] ?? Infinity;
-    for (let i = q * NEIGHBORS; i < (q + 1) * NEIGHBORS; i++) {
+    const first = (q - from) * NEIGHBORS;
+    for (let i = first; i < first + NEIGHBORS; i++) {
       let best = 0;
       for (let p = 1; p < parts.length; p++) if (next(p) < next(best)) best = p;
       distances[i] = next(best);
@@ -45,58 +47,64 @@ function mergeNeighbors(parts: readonly Neighbors[], count: number): Neighbors {
   return { distances, lists };
 }
 
-interface Ranked {
-  /** Rank factor times distance beyond the nearest list, by list. */
-  readonly gaps: Float64Array;
-  readonly nearest: number;
+/** The rank factor times distance beyond the nearest list, by list; and that distance. */
+function listGaps(
+  core: Core, { nLists, dimension, packed, halfNorms }: Clustering, query: Float32Array,
+): { gaps: Float64Array; nearest: number } {
+  return core.withScratch((s) => {
+    const order = s.take(nLists * 4);
+    const distances = s.take(nLists * 4);
+    const gaps = s.take(nLists * 8);
+    core.check(core.exports.sv_rank_lists(
+      s.put(query), dimension, packed, halfNorms, nLists, order, distances,
+      s.take(core.exports.sv_rank_scratch_size(nLists)),
+    ), 'queries');
+    core.check(core.exports.sv_list_gaps(order, distances, nLists, gaps), 'queries');
+    return { gaps: core.doubles(gaps, nLists), nearest: core.float(distances) };
+  });
 }
 
-/** Says how far beyond the nearest each list is from a query. */
-class Ranking {
-  readonly #core: Core;
-  readonly #clustering: Clustering;
-  readonly #factors: Float64Array;
-
-  constructor(core: Core, clustering: Clustering) {
-    this.#core = core;
-    this.#clustering = clustering;
-    this.#factors = Float64Array.from({ length: clustering.nLists }, (_, j) => (j + 1) ** 0.75);
+/** Says of the true neighbours of queries [from, to) how far beyond the nearest their lists are. */
+export async function rankNeighbors(
+  core: Core, clustering: Clustering, queries: Float32Array, parts: readonly Neighbors[],
+  from: number, to: number, tick: (fraction: number) => Promise<void>,
+): Promise<Ranked> {
+  const dim = clustering.dimension;
+  const { distances, lists } = mergeNeighbors(parts, from, to);
+  const gaps = new Float64Array(lists.length);
+  const nearest = new Float32Array(to - from);
+  for (let q = from; q < to; q++) {
+    const ranked = listGaps(core, clustering, queries.subarray(q * dim, (q + 1) * dim));
+    nearest[q - from] = ranked.nearest;
+    const first = (q - from) * NEIGHBORS;
+    for (let i = first; i < first + NEIGHBORS; i++) gaps[i] = ranked.gaps[lists[i] ?? 0] ?? 0;
+    if (q % RANKED_AT_ONCE === 0) await tick((q - from) / (to - from));
   }
-
-  of(query: Float32Array): Ranked {
-    const core = this.#core;
-    const { nLists, dimension, packed, halfNorms } = this.#clustering;
-    return core.withScratch((s) => {
-      const order = s.take(nLists * 4);
-      const distances = s.take(nLists * 4);
-      core.check(core.exports.sv_rank_lists(
-        s.put(query), dimension, packed, halfNorms, nLists, order, distances,
-        s.take(core.exports.sv_rank_scratch_size(nLists)),
-      ), 'queries');
-      const lists = core.words(order, nLists);
-      const ranked = core.floats(distances, nLists);
-      const nearest = ranked[0] ?? 0;
-      const gaps = new Float64Array(nLists);
-      for (let j = 0; j < nLists; j++) {
-        gaps[lists[j] ?? 0] = ((ranked[j] ?? 0) - nearest) * (this.#factors[j] ?? 0);
-      }
-      return { gaps, nearest };
-    });
-  }
+  return { distances, gaps, nearest };
 }
 
 function quantile(sorted: Float64Array, p: number): number {
   return sorted[Math.min(sorted.length - 1, Math.ceil(p * sorted.length) - 1)] ?? Infinity;
 }
 
+/** How many of ascending scores a ratio finds. */
+function countFound(sorted: Float64Array, ratio: number): number {
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((sorted[middle] ?? Infinity) <= ratio) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
 /** The variance, over queries, of the share of their scores that a ratio finds. */
 function recallVariance(scores: readonly Float64Array[], ratio: number): number {
   let [sum, squares] = [0, 0];
   for (const row of scores) {
-    let found = 0;
-    for (const score of row) if (score <= ratio) found++;
-    sum += found / row.length;
-    squares += (found / row.length) ** 2;
+    const share = countFound(row, ratio) / row.length;
+    sum += share;
+    squares += share ** 2;
   }
   return Math.max(0, squares / scores.length - (sum / scores.length) ** 2);
 }
@@ -118,31 +126,30 @@ function ratios(scores: readonly Float64Array[]): number[] {
   });
 }
 
-/** The recall curve of a clustering, from the true neighbours of the routed queries. */
-export async function calibrate(
-  core: Core, clustering: Clustering, queries: Float32Array, parts: readonly Neighbors[],
-  tick: (fraction: number) => Promise<void>,
-): Promise<RecallCurve> {
-  const dim = clustering.dimension;
-  const count = queries.length / dim;
-  if (count === 0) return { recall: [1], at10: [Infinity], at100: [Infinity] };
-  const { distances, lists } = mergeNeighbors(parts, count);
-  const ranking = new Ranking(core, clustering);
-  const ranked: Ranked[] = [];
-  for (let q = 0; q < count; q++) {
-    ranked.push(ranking.of(queries.subarray(q * dim, (q + 1) * dim)));
-    if (q % RANKED_AT_ONCE === 0) await tick(q / count);
+/** The scores, ascending, of the k nearest rows of each query that has any. */
+function scoresOf({ distances, gaps }: Ranked, k: number, least: number): Float64Array[] {
+  const scores: Float64Array[] = [];
+  for (let first = 0; first < distances.length; first += NEIGHBORS) {
+    let found = 0;
+    while (found < k && (distances[first + found] ?? Infinity) < Infinity) found++;
+    if (found === 0) continue;
+    const radius = Math.max(distances[first + found - 1] ?? 0, least);
+    const row = new Float64Array(found);
+    for (let i = 0; i < found; i++) row[i] = (gaps[first + i] ?? 0) / radius;
+    scores.push(row.sort());
   }
-  const middle = ranked.map(({ nearest }) => nearest).sort((x, y) => x - y)[count >> 1] ?? 0;
-  const least = Math.max(MIN_RADIUS * middle, Number.MIN_VALUE);
-  const scoresAt = (k: number): Float64Array[] => ranked.map(({ gaps }, q) => {
-    const known = distances.subarray(q * NEIGHBORS, (q + 1) * NEIGHBORS);
-    const found = Math.min(k, known.filter(Number.isFinite).length);
-    const radius = Math.max(known[found - 1] ?? 0, least);
-    const gap = (i: number): number => gaps[lists[q * NEIGHBORS + i] ?? 0] ?? 0;
-    return Float64Array.from({ length: found }, (_, i) => gap(i) / radius);
-  }).filter((row) => row.length > 0);
-  const at10 = ratios(scoresAt(10));
+  return scores;
+}
+
+/** The recall curve of a clustering, from what is known of all queries. */
+export async function recallCurve(
+  ranked: readonly Ranked[], tick: (fraction: number) => Promise<void>,
+): Promise<RecallCurve> {
+  const nearest = ranked.flatMap((part) => [...part.nearest]).sort((x, y) => x - y);
+  if (nearest.length === 0) return { recall: [1], at10: [Infinity], at100: [Infinity] };
+  const least = Math.max(MIN_RADIUS * (nearest[nearest.length >> 1] ?? 0), Number.MIN_VALUE);
+  const at = (k: number): number[] => ratios(ranked.flatMap((part) => scoresOf(part, k, least)));
+  const at10 = at(10);
   await tick(1);
-  return { recall: TARGETS, at10, at100: ratios(scoresAt(NEIGHBORS)) };
+  return { recall: TARGETS, at10, at100: at(NEIGHBORS) };
 }

@@ -1,5 +1,5 @@
 /** The work of training on one core, in a worker or in the caller's thread. */
-import { calibrate } from './calibrate.js';
+import { rankNeighbors, recallCurve } from './calibrate.js';
 import { Clustering, sealCentroids } from './clustering.js';
 import type { Arena, Core } from './core.js';
 import { type Grouped, groupRows } from './kmeans.js';
@@ -15,7 +15,8 @@ import { keepPart, openPart, takeSample, type Sample } from './training-sample.j
 import { KeptRows } from './stored-vectors.js';
 import type {
   CalibrateTask, GroupResult, GroupTask, HandTask, HoldTask, Neighbors, OpenTask, PrepareTask,
-  RewriteResult, RewriteTask, SampleResult, SampleTask, SealedObject, Span, Task, TaskResults,
+  Ranked, RankTask, RewriteResult, RewriteTask, SampleResult, SampleTask, SealedObject, Span, Task,
+  TaskResults,
 } from '../types/protocol.js';
 
 /** Multiplications between two ticks, about 10 ms of them. */
@@ -80,6 +81,7 @@ export class TrainingTasks {
       case 'prepare': return this.#prepare(task);
       case 'rewrite': return this.#rewrite(task);
       case 'neighbors': return this.#neighbors();
+      case 'rank': return this.#rank(task);
       case 'calibrate': return this.#calibrate(task);
     }
   }
@@ -250,10 +252,16 @@ export class TrainingTasks {
     return this.#known.queries.neighbors();
   }
 
-  async #calibrate({ neighbors }: CalibrateTask): Promise<SealedObject> {
-    const { clustering, centroids, queries } = this.#known;
-    const { routed } = queries;
-    const curve = await calibrate(this.#core, clustering, routed, neighbors, this.#tick);
+  async #rank({ neighbors, part, parts }: RankTask): Promise<Ranked> {
+    const { clustering, queries: { routed, count } } = this.#known;
+    const edge = (at: number): number => Math.floor(count * at / parts);
+    const [from, to] = [edge(part), edge(part + 1)];
+    return rankNeighbors(this.#core, clustering, routed, neighbors, from, to, this.#tick);
+  }
+
+  async #calibrate({ ranked }: CalibrateTask): Promise<SealedObject> {
+    const { clustering, centroids } = this.#known;
+    const curve = await recallCurve(ranked, this.#tick);
     return sealCentroids(this.#context, centroids, clustering.maxNorm, curve);
   }
 }

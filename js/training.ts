@@ -271,10 +271,12 @@ export class Training {
 
   async #calibrate(): Promise<SealedObject> {
     const { first, all } = this.#workshop.team;
-    const parts = await Promise.all(all.map((runner) => runner.run({ name: 'neighbors' })));
-    return first.run(
-      { name: 'calibrate', neighbors: parts }, (fraction) => this.#report('calibrate', fraction),
-    );
+    const neighbors = await allOf(all.map((runner) => runner.run({ name: 'neighbors' })));
+    const parts = all.length;
+    const ranked = await allOf(all.map((runner, part) => runner.run(
+      { name: 'rank', neighbors, part, parts }, (fraction) => this.#report('calibrate', fraction),
+    )));
+    return first.run({ name: 'calibrate', ranked });
   }
 
   async #commit(limits: Budget, outputs: Output[], centroids: SealedObject): Promise<Manifest> {

@@ -63,10 +63,16 @@ function packRows(
   });
 }
 
+/** Live rows of a segment, by id. */
+interface Living {
+  readonly segment: Segment;
+  readonly rows: Map<string, number>;
+}
+
 /** Live rows that carry the ids, segment by segment. */
 async function findLive(
   index: OpenIndex, snapshot: Snapshot, ids: readonly string[],
-): Promise<{ segment: Segment; rows: Map<string, number> }[]> {
+): Promise<Living[]> {
   const hashes = new Map<number, Uint8Array>();
   return allOf(snapshot.segments.map(async (segment, s) => {
     const known = hashes.get(segment.epoch) ?? hashIds(index.store, segment.epoch, ids);
@@ -89,22 +95,27 @@ export async function locate(
   return found;
 }
 
+/** The segments of a commit after rows died in them, and how many did. */
+async function bury(
+  base: Manifest, found: readonly Living[], draft: Draft,
+): Promise<{ segments: SegmentEntry[]; count: number }> {
+  const segments: SegmentEntry[] = [];
+  let count = 0;
+  for (const [s, entry] of base.segments.entries()) {
+    const rows = [...(found[s]?.rows.values() ?? [])];
+    count += rows.length;
+    const left = await buryRows(draft, entry, rows);
+    if (left) segments.push(left);
+  }
+  return { segments, count };
+}
+
 /** The segments of a commit after the rows of these ids died in them, and how many did. */
 async function buryIds(
   index: OpenIndex, base: Manifest, ids: readonly string[], draft: Draft,
 ): Promise<{ segments: SegmentEntry[]; count: number }> {
-  return index.withSnapshot(base, async (snapshot) => {
-    const found = await findLive(index, snapshot, ids);
-    const segments: SegmentEntry[] = [];
-    let count = 0;
-    for (const [s, entry] of base.segments.entries()) {
-      const rows = [...(found[s]?.rows.values() ?? [])];
-      count += rows.length;
-      const left = await buryRows(draft, entry, rows);
-      if (left) segments.push(left);
-    }
-    return { segments, count };
-  });
+  return index.withSnapshot(base, async (snapshot) =>
+    bury(base, await findLive(index, snapshot, ids), draft));
 }
 
 /** Rows written as segments that no commit names yet. */
@@ -112,9 +123,28 @@ interface Written {
   readonly base: Manifest;
   readonly draft: Draft;
   readonly added: readonly SegmentEntry[];
+  /** Rows of the base with the same ids. */
+  readonly found: readonly Living[];
 }
 
-/** Writes rows as segments that fit the commit of a snapshot. */
+/** Writes rows as segments, piece by piece. */
+async function writePieces(
+  index: OpenIndex, snapshot: Snapshot, draft: Draft, rows: Rows, watch: Watch,
+): Promise<SegmentEntry[]> {
+  const config = { ...snapshot.manifest.config, dimension: rows.dimension };
+  const added: SegmentEntry[] = [];
+  const pieces = cutPieces(rows);
+  for (const [at, [from, to]] of pieces.entries()) {
+    throwIfAborted(watch.signal);
+    const { entry, bytes } = packRows(index, snapshot, config, rows, from, to);
+    await draft.write(entry.object, bytes);
+    added.push(entry);
+    watch.onProgress?.({ phase: 'write', fraction: (at + 1) / (pieces.length + 1) });
+  }
+  return added;
+}
+
+/** Writes rows as segments that fit the commit of a snapshot; meanwhile looks up their ids. */
 async function writeRows(
   index: OpenIndex, snapshot: Snapshot, rows: Rows, watch: Watch,
 ): Promise<Written> {
@@ -122,17 +152,10 @@ async function writeRows(
   const draft = index.store.draft(base);
   try {
     checkDimension(base.config.dimension, rows.dimension);
-    const config = { ...base.config, dimension: rows.dimension };
-    const added: SegmentEntry[] = [];
-    const pieces = cutPieces(rows);
-    for (const [at, [from, to]] of pieces.entries()) {
-      throwIfAborted(watch.signal);
-      const { entry, bytes } = packRows(index, snapshot, config, rows, from, to);
-      await draft.write(entry.object, bytes);
-      added.push(entry);
-      watch.onProgress?.({ phase: 'write', fraction: (at + 1) / (pieces.length + 1) });
-    }
-    return { base, draft, added };
+    const [added, found] = await allOf([
+      writePieces(index, snapshot, draft, rows, watch), findLive(index, snapshot, rows.ids),
+    ]);
+    return { base, draft, added, found };
   } catch (error) {
     await draft.discard();
     throw error;
@@ -141,13 +164,14 @@ async function writeRows(
 
 async function upsertOnce(index: OpenIndex, rows: Rows, watch: Watch): Promise<Manifest> {
   const written = await index.read((snapshot) => writeRows(index, snapshot, rows, watch), 0);
-  const { base, draft, added } = written;
+  const { base, draft, added, found } = written;
   const { dimension } = rows;
   try {
     throwIfAborted(watch.signal);
     const manifest = await index.store.commit(draft, async (newest) => {
       checkDimension(newest.config.dimension, dimension);
-      const { segments } = await buryIds(index, newest, rows.ids, draft);
+      const { segments } = newest === base ? await bury(base, found, draft)
+        : await buryIds(index, newest, rows.ids, draft);
       const same = sameClustering(base, newest);
       const fresh = added.map((entry) => ({ ...entry, listed: entry.listed && same }));
       return { config: { ...newest.config, dimension }, segments: [...segments, ...fresh] };

@@ -55,6 +55,7 @@ export interface CoreExports {
     routed: number, dim: number, packed: number, halfNorms: number, k: number,
     order: number, distances: number, scratch: number,
   ): number;
+  sv_list_gaps(order: number, distances: number, k: number, gaps: number): number;
   sv_scan_run(scan: number): number;
 
   sv_order_by_list(

@@ -176,10 +176,28 @@ export interface Neighbors {
   readonly lists: Uint32Array;
 }
 
-/** Turns the nearest rows of all workers into the recall curve, and seals it with the centroids. */
+/** Ranks the lists for one of so many equal parts of the queries. */
+export interface RankTask {
+  readonly name: 'rank';
+  /** Of all workers. */
+  readonly neighbors: readonly Neighbors[];
+  readonly part: number;
+  readonly parts: number;
+}
+
+/** The nearest rows of queries: 100 of each, ascending, Infinity where there are fewer. */
+export interface Ranked {
+  readonly distances: Float32Array;
+  /** What a stop ratio must reach for the list of each to be visited (sv_list_gaps in c/sv.h). */
+  readonly gaps: Float64Array;
+  /** Squared distance of each query to its nearest list. */
+  readonly nearest: Float32Array;
+}
+
+/** Makes the recall curve, and seals it with the centroids. */
 export interface CalibrateTask {
   readonly name: 'calibrate';
-  readonly neighbors: readonly Neighbors[];
+  readonly ranked: readonly Ranked[];
 }
 
 export interface SealedObject {
@@ -190,7 +208,7 @@ export interface SealedObject {
 /** Arrays in `given` are moved to the worker, and lost to the one that gives them. */
 export type Task =
   | OpenTask | SampleTask | GroupTask | HandTask | HoldTask | SplitTask | PassTask | MoveTask
-  | PrepareTask | RewriteTask | NeighborsTask | CalibrateTask;
+  | PrepareTask | RewriteTask | NeighborsTask | RankTask | CalibrateTask;
 
 export interface TaskResults {
   /** The rows as stored, when the worker does not keep them. */
@@ -206,6 +224,7 @@ export interface TaskResults {
   /** Undefined when no row of the spans is alive. */
   rewrite: RewriteResult | undefined;
   neighbors: Neighbors;
+  rank: Ranked;
   calibrate: SealedObject;
 }
 

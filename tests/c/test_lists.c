@@ -29,6 +29,14 @@ static void check_ranking(uint32_t k, uint32_t dim, int ties) {
     CHECK(distances[i - 1] <= distances[i]);
     CHECK(distances[i - 1] < distances[i] || order[i - 1] < order[i]);
   }
+  double *gaps = make(k * sizeof *gaps);
+  CHECK(sv_list_gaps(order, distances, k, gaps) == 0);
+  for (uint32_t i = 0; i < k; i++) {
+    const double gap = (double)distances[i] - (double)distances[0];
+    CHECK(fabs(gaps[order[i]] - gap * pow(i + 1, 0.75)) <=
+          1e-14 * gaps[order[i]]);
+  }
+  free(gaps);
   free(rows);
   free(x);
   free(packed);
@@ -60,7 +68,7 @@ static void ranks_nan(void) {
 }
 
 int main(void) {
-  run("ranks every list by distance, then number", ranks);
+  run("ranks every list by distance, then number, and tells the gaps", ranks);
   run("ranks a list without a distance last", ranks_nan);
   return 0;
 }

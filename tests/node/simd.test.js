@@ -252,7 +252,9 @@ test('ranks lists in the same order', () => {
         const matrix = pack(core, centroids, k, dim);
         const scratch = core.reserve(sv.sv_rank_scratch_size(k));
         const at = core.put(row, shift);
-        return sv.sv_rank_lists(at, dim, ...matrix, k, core.out(4 * k), core.out(4 * k), scratch);
+        const [order, distances] = [core.out(4 * k), core.out(4 * k)];
+        const code = sv.sv_rank_lists(at, dim, ...matrix, k, order, distances, scratch);
+        return [code, sv.sv_list_gaps(order, distances, k, core.out(8 * k))];
       });
     }
   }
