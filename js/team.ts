@@ -10,7 +10,7 @@ import type { ClientSettings } from './settings.js';
 /** What follows a piece of work and may overlap with the next one. */
 type Follow = () => Promise<void>;
 
-/** Says which of `count` items each of some runners is to take next; undefined when none is left. */
+/** Says which of `count` items each of some runners is to take next; undefined at the end. */
 function shareOut(count: number, runners: number): (runner: number) => number | undefined {
   const edge = (runner: number): number => Math.floor(count * runner / runners);
   const left = Array.from({ length: runners }, (_, runner) => (
