@@ -178,20 +178,24 @@ static uint32_t place_chunk(struct place *place, uint32_t chunk) {
 
 int32_t sv_seal_chunks(const uint8_t key[32], const uint8_t *aad,
                        size_t aad_length, uint32_t section,
-                       const uint8_t *nonces, const uint8_t *plain,
-                       size_t length, uint8_t *out, uint8_t *hashes) {
+                       size_t section_length, uint32_t first_chunk,
+                       uint32_t n, const uint8_t *nonces,
+                       const uint8_t *plain, uint8_t *out, uint8_t *hashes) {
   struct place place;
-  int32_t code = place_init(&place, aad, aad_length, section, length);
+  int32_t code = place_init(&place, aad, aad_length, section, section_length);
   if (code < 0) return code;
-  if (sv_sealed_size(length) == SIZE_MAX) return SV_ERROR_ARGUMENT;
-  for (uint32_t chunk = 0; chunk < place.n_chunks; chunk++) {
-    uint32_t n = place_chunk(&place, chunk);
-    code = sv_seal(key, nonces, place.aad, place.aad_length, plain, n, out);
+  if (sv_sealed_size(section_length) == SIZE_MAX ||
+      first_chunk > place.n_chunks || n > place.n_chunks - first_chunk)
+    return SV_ERROR_ARGUMENT;
+  for (uint32_t chunk = first_chunk; chunk < first_chunk + n; chunk++) {
+    const uint32_t length = place_chunk(&place, chunk);
+    code = sv_seal(key, nonces, place.aad, place.aad_length, plain, length,
+                   out);
     if (code < 0) return code;
-    sv_hash(out, n + SV_CHUNK_OVERHEAD, hashes);
+    sv_hash(out, length + SV_CHUNK_OVERHEAD, hashes);
     nonces += SV_NONCE_BYTES;
-    plain += n;
-    out += n + SV_CHUNK_OVERHEAD;
+    plain += length;
+    out += length + SV_CHUNK_OVERHEAD;
     hashes += SV_HASH_BYTES;
   }
   return 0;

@@ -456,15 +456,18 @@ int32_t sv_open(const uint8_t key[32], const uint8_t *aad, size_t aad_length,
 uint32_t sv_chunk_count(size_t plain_length);
 size_t sv_sealed_size(size_t plain_length);
 
-/* sv_seal_chunks seals one whole section, chunk after chunk. Additional data
- * of each chunk is aad (at most SV_AAD_MAX - 16 bytes) followed by
+/* sv_seal_chunks seals chunks first_chunk .. first_chunk + n - 1 of a section
+ * whose whole plain length is section_length, from plain (exactly those
+ * chunks), one after another. Additional data of each chunk is aad (at most
+ * SV_AAD_MAX - 16 bytes) followed by
  * section u32 | chunk u32 | n_chunks u32 | plain length of the chunk u32.
- * nonces holds n_chunks * 24 random bytes. hashes receives BLAKE2b-256 of
- * each sealed chunk. */
+ * nonces holds n * 24 random bytes. hashes receives BLAKE2b-256 of each
+ * sealed chunk. */
 int32_t sv_seal_chunks(const uint8_t key[32], const uint8_t *aad,
                        size_t aad_length, uint32_t section,
-                       const uint8_t *nonces, const uint8_t *plain,
-                       size_t length, uint8_t *out, uint8_t *hashes);
+                       size_t section_length, uint32_t first_chunk,
+                       uint32_t n, const uint8_t *nonces,
+                       const uint8_t *plain, uint8_t *out, uint8_t *hashes);
 
 /* sv_open_chunks opens chunks first_chunk .. first_chunk + n - 1 of a section
  * whose whole plain length is section_length, from sealed (length bytes,

@@ -30,6 +30,8 @@ const NONCE = 24;
 export const CHUNK_PLAIN = 65_496;
 export const CHUNK_SEALED = 65_536;
 const CHUNK_OVERHEAD = 40;
+/** Chunks sealed before they are copied out, few enough to be in the cache still. */
+const SEALED_AT_ONCE = 8;
 
 export const OBJECT_TYPES: Readonly<Record<ObjectType, number>> =
   { segment: 1, centroids: 2, tombstones: 3 };
@@ -102,20 +104,29 @@ export function sealObject(
   let tableAt = HEADER;
   let chunkAt = HEADER + HASH * lengths.reduce((sum, length) => sum + chunkCount(length), 0);
   const tableEnd = chunkAt;
-  sections.forEach((section, number) => core.withScratch((s) => {
-    const chunks = chunkCount(section.length);
-    const size = sealedSize(section.length);
-    const out = s.take(size);
-    const hashes = s.take(chunks * HASH);
-    core.check(core.exports.sv_seal_chunks(
-      keyring.keys(epoch).objects.pointer, s.put(head), HEADER, number,
-      s.put(randomBytes(chunks * NONCE)), section.pointer, section.length, out, hashes,
-    ), 'sealing');
-    core.bytes(out, size, bytes.subarray(chunkAt, chunkAt + size));
-    core.bytes(hashes, chunks * HASH, bytes.subarray(tableAt, tableAt + chunks * HASH));
-    chunkAt += size;
-    tableAt += chunks * HASH;
-  }));
+  core.withScratch((s) => {
+    const aad = s.put(head);
+    const most = Math.min(SEALED_AT_ONCE, Math.max(...lengths.map(chunkCount)));
+    const out = s.take(most * CHUNK_SEALED);
+    const hashes = s.take(most * HASH);
+    sections.forEach(({ pointer, length }, number) => {
+      const chunks = chunkCount(length);
+      const nonces = s.put(randomBytes(chunks * NONCE));
+      for (let first = 0; first < chunks; first += most) {
+        const n = Math.min(most, chunks - first);
+        const from = first * CHUNK_PLAIN;
+        core.check(core.exports.sv_seal_chunks(
+          keyring.keys(epoch).objects.pointer, aad, HEADER, number, length, first, n,
+          nonces + first * NONCE, pointer + from, out, hashes,
+        ), 'sealing');
+        const size = Math.min(n * CHUNK_PLAIN, length - from) + n * CHUNK_OVERHEAD;
+        core.bytes(out, size, bytes.subarray(chunkAt, chunkAt + size));
+        core.bytes(hashes, n * HASH, bytes.subarray(tableAt, tableAt + n * HASH));
+        chunkAt += size;
+        tableAt += n * HASH;
+      }
+    });
+  });
   return { ref: { ...bare, tableHash: hash(core, bytes.subarray(0, tableEnd)) }, bytes };
 }
 

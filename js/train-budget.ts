@@ -5,8 +5,8 @@
  * while it is alone; then all of them, on memories of their own, share the limit equally. A worker
  * holds twice each sampled row (k-means orders a copy by group) and thirteen times the centroids
  * (they, their sums in f64, their sieve, four sums handed over); then the centroids packed and
- * sieved, the queries that recall is measured on, and a batch five times: as read, in the order of
- * lists, sealed in wasm, handed over, being written while the next one is made.
+ * sieved, the queries that recall is measured on, and a batch four times: as read, in the order of
+ * lists, sealed and handed over, being written while the next one is made.
  */
 import { SealvecError } from './errors.js';
 import { liveRows, type Manifest } from './manifest.js';
@@ -32,7 +32,7 @@ const WELL_SIZED = 7 * MB;
 const LEAST_BATCH_BYTES = MB / 8;
 /** No limit higher than this changes what fits into one worker. */
 const MOST_MB = 4096;
-const BATCH_COPIES = 5;
+const BATCH_COPIES = 4;
 /** Vectors of an index up to which workers keep them decrypted, where memory has no limit. */
 const KEPT_BYTES = 256 * MB;
 /** A small index is cut in four all the same, for workers to share. */

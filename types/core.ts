@@ -96,8 +96,8 @@ export interface CoreExports {
   sv_chunk_count(plainLength: number): number;
   sv_sealed_size(plainLength: number): number;
   sv_seal_chunks(
-    key: number, aad: number, aadLength: number, section: number, nonces: number,
-    plain: number, length: number, out: number, hashes: number,
+    key: number, aad: number, aadLength: number, section: number, sectionLength: number,
+    firstChunk: number, n: number, nonces: number, plain: number, out: number, hashes: number,
   ): number;
   sv_open_chunks(
     key: number, aad: number, aadLength: number, section: number, sectionLength: number,

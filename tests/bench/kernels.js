@@ -90,7 +90,7 @@ async function benchSealing() {
   const [plain, sealed] = [core.put(crypto.randomBytes(length)), core.put(sealedLength)];
   const [opened, hashes] = [core.put(length), core.put(32 * CHUNKS)];
   const sealing = await rate(length, () =>
-    core.check(seal(key, aad, 64, 0, nonces, plain, length, sealed, hashes)));
+    core.check(seal(key, aad, 64, 0, length, 0, CHUNKS, nonces, plain, sealed, hashes)));
   const opening = await rate(length, () =>
     core.check(open(key, aad, 64, 0, length, 0, CHUNKS, sealed, sealedLength, hashes, opened)));
   const native = await benchNative();

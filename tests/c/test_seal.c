@@ -58,8 +58,9 @@ static int sealed_new(struct sealed *s, size_t length) {
   fill(s->aad, sizeof s->aad);
   fill(s->nonces, (size_t)s->n_chunks * SV_NONCE_BYTES);
   fill(s->plain, length);
-  CHECK(sv_seal_chunks(s->key, s->aad, AAD_LENGTH, SECTION, s->nonces, s->plain,
-                       length, s->bytes, s->hashes) == 0);
+  CHECK(sv_seal_chunks(s->key, s->aad, AAD_LENGTH, SECTION, length, 0,
+                       s->n_chunks, s->nonces, s->plain, s->bytes,
+                       s->hashes) == 0);
   return 0;
 }
 
@@ -265,6 +266,13 @@ static int zeroes_the_whole_run_when_its_last_chunk_fails(void) {
   return 0;
 }
 
+static int32_t seal_claiming(const struct sealed *s, size_t aad_length,
+                             uint32_t first_chunk, uint32_t n) {
+  return sv_seal_chunks(s->key, s->aad, aad_length, SECTION, s->length,
+                        first_chunk, n, s->nonces, s->plain, s->bytes,
+                        s->hashes);
+}
+
 static int32_t open_claiming(const struct sealed *s, size_t aad_length,
                              size_t section_length, uint32_t first, uint32_t n,
                              size_t length) {
@@ -299,9 +307,31 @@ static int rejects_numbers_that_contradict_each_other(void) {
         SV_ERROR_ARGUMENT);
   CHECK(open_claiming(&s, SV_AAD_MAX - 15, s.length, 0, 1, sealed) ==
         SV_ERROR_ARGUMENT);
-  CHECK(sv_seal_chunks(s.key, s.aad, SV_AAD_MAX - 15, SECTION, s.nonces,
-                       s.plain, s.length, s.bytes,
-                       s.hashes) == SV_ERROR_ARGUMENT);
+  CHECK(seal_claiming(&s, SV_AAD_MAX - 15, 0, 1) == SV_ERROR_ARGUMENT);
+  CHECK(seal_claiming(&s, AAD_LENGTH, 0, s.n_chunks + 1) ==
+        SV_ERROR_ARGUMENT);
+  CHECK(seal_claiming(&s, AAD_LENGTH, s.n_chunks + 1, 0) ==
+        SV_ERROR_ARGUMENT);
+  CHECK(seal_claiming(&s, AAD_LENGTH, 1, max) == SV_ERROR_ARGUMENT);
+  CHECK(seal_claiming(&s, AAD_LENGTH, s.n_chunks, 0) == 0);
+  sealed_free(&s);
+  return 0;
+}
+
+static int seals_chunks_one_by_one_as_together(void) {
+  struct sealed s;
+  CHECK(sealed_new(&s, 2 * (size_t)SV_CHUNK_PLAIN + 7) == 0);
+  uint8_t *bytes = sv_alloc(s.sealed_length), hashes[3 * SV_HASH_BYTES];
+  for (uint32_t chunk = s.n_chunks; chunk-- > 0;)
+    CHECK(sv_seal_chunks(
+              s.key, s.aad, AAD_LENGTH, SECTION, s.length, chunk, 1,
+              s.nonces + (size_t)chunk * SV_NONCE_BYTES,
+              s.plain + (size_t)chunk * SV_CHUNK_PLAIN,
+              bytes + (size_t)chunk * (SV_CHUNK_PLAIN + SV_CHUNK_OVERHEAD),
+              hashes + (size_t)chunk * SV_HASH_BYTES) == 0);
+  CHECK(memcmp(bytes, s.bytes, s.sealed_length) == 0);
+  CHECK(memcmp(hashes, s.hashes, sizeof hashes) == 0);
+  sv_free(bytes);
   sealed_free(&s);
   return 0;
 }
@@ -310,8 +340,8 @@ static int accepts_the_longest_additional_data(void) {
   uint8_t aad[SV_AAD_MAX - 16], key[32], nonce[24], hash[SV_HASH_BYTES];
   uint8_t plain[3] = {1, 2, 3}, bytes[3 + SV_CHUNK_OVERHEAD], out[3];
   fill(aad, sizeof aad), fill(key, 32), fill(nonce, 24);
-  CHECK(sv_seal_chunks(key, aad, sizeof aad, SECTION, nonce, plain, 3, bytes,
-                       hash) == 0);
+  CHECK(sv_seal_chunks(key, aad, sizeof aad, SECTION, 3, 0, 1, nonce, plain,
+                       bytes, hash) == 0);
   CHECK(sv_open_chunks(key, aad, sizeof aad, SECTION, 3, 0, 1, bytes,
                        sizeof bytes, hash, out) == 0);
   CHECK(memcmp(out, plain, 3) == 0);
@@ -470,6 +500,7 @@ int main(void) {
       rejects_chunks_that_changed_places() ||
       zeroes_the_whole_run_when_its_last_chunk_fails() ||
       rejects_numbers_that_contradict_each_other() ||
+      seals_chunks_one_by_one_as_together() ||
       accepts_the_longest_additional_data() ||
       derives_16_to_64_bytes_and_nothing_else() ||
       stretches_every_argument_to_another_key() ||

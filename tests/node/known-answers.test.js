@@ -205,7 +205,7 @@ test('seals a section of three chunks as @noble/ciphers does, each bound to its 
   const expected = Buffer.concat(parts);
   const hashes = parts.map((part) => hex(blake2b(part, { dkLen: 32 }))).join('');
   for (const each of [core, portable]) {
-    const section = [key, aad, aad.length, 9, chunkNonces, plain, plain.length];
+    const section = [key, aad, aad.length, 9, plain.length, 0, 3, chunkNonces, plain];
     const space = new Uint8Array(expected.length);
     assert.equal(hex(each.get('sv_seal_chunks', ...section, space, { out: 96 })), hashes);
     const sealed = each.get('sv_seal_chunks', ...section, { out: space.length }, space);
