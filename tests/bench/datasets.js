@@ -27,18 +27,23 @@ export function chooseSets(wanted) {
   return large.every((name) => fs.existsSync(new URL(name, SHARED))) ? large : [EXAMPLE];
 }
 
+/** Where the parts of a set are: base and queries, and gt10 of those in the shared folder. */
+export function fileOf(name, part) {
+  if (name !== EXAMPLE) return new URL(`${name}/${part}.npy.gz`, SHARED);
+  const file = part === 'base' ? 'image-descriptors-20k' : 'image-descriptors-queries';
+  return new URL(`${file}.npy.gz`, EXAMPLES);
+}
+
 export async function loadSet(name) {
-  if (name === EXAMPLE) {
-    const base = await readNpy(new URL('image-descriptors-20k.npy.gz', EXAMPLES));
-    const queries = await readNpy(new URL('image-descriptors-queries.npy.gz', EXAMPLES));
-    return withJudge({ name, metric: 'euclidean', base, queries });
-  }
-  if (!Object.hasOwn(METRICS, name)) {
+  const example = name === EXAMPLE;
+  if (!example && !Object.hasOwn(METRICS, name)) {
     throw new Error(`DATA: expected ${[...Object.keys(METRICS), EXAMPLE].join(', ')}, got ${name}`);
   }
-  const read = (part) => readNpy(new URL(`${name}/${part}.npy.gz`, SHARED));
-  const [base, queries, truth] = await Promise.all(['base', 'queries', 'gt10'].map(read));
-  return withJudge({ name, metric: METRICS[name], base, queries, truth });
+  const parts = example ? ['base', 'queries'] : ['base', 'queries', 'gt10'];
+  const [base, queries, truth] =
+    await Promise.all(parts.map((part) => readNpy(fileOf(name, part))));
+  const metric = example ? 'euclidean' : METRICS[name];
+  return withJudge({ name, metric, base, queries, truth });
 }
 
 /** The distance that orders neighbours, in double precision. */
