@@ -391,6 +391,38 @@ void sv_kmeans_next(struct sv_kmeans *state, int32_t compare_all) {
   state->compare_all = compare_all != 0;
 }
 
+/* ---- sums in any order ------------------------------------------------- */
+
+/* add_grains adds x, rounded to multiples of a grain: adding and taking away
+ * 1.5 * 2^52 grains leaves nothing finer. */
+static void add_grains(const float *x, uint32_t dim, double grain,
+                       double *sum) {
+  const double round = grain * 0x1.8p52;
+  uint32_t t = 0;
+#if SV_SIMD
+  const v128_t round_f64x2 = wasm_f64x2_splat(round);
+  for (; t + 2 <= dim; t += 2) {
+    const v128_t pair =
+        wasm_f64x2_promote_low_f32x4(wasm_v128_load64_zero(x + t));
+    const v128_t rounded =
+        wasm_f64x2_sub(wasm_f64x2_add(pair, round_f64x2), round_f64x2);
+    wasm_v128_store(sum + t,
+                    wasm_f64x2_add(wasm_v128_load(sum + t), rounded));
+  }
+#endif
+  for (; t < dim; t++) sum[t] += (double)x[t] + round - round;
+}
+
+int32_t sv_add_rows(const float *rows, const uint32_t *lists, uint32_t n,
+                    uint32_t dim, double grain, double *sums,
+                    uint32_t *counts) {
+  for (uint32_t i = 0; i < n; i++, rows += dim) {
+    add_grains(rows, dim, grain, sums + (size_t)lists[i] * dim);
+    counts[lists[i]]++;
+  }
+  return 0;
+}
+
 /* ---- sums of several states -------------------------------------------- */
 
 size_t sv_kmeans_sums_size(uint32_t k, uint32_t dim) {

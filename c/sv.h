@@ -299,6 +299,14 @@ void sv_kmeans_take(struct sv_kmeans *state, void *scratch, uint8_t *sums);
 void sv_kmeans_add(struct sv_kmeans *state, void *scratch,
                    const uint8_t *sums);
 
+/* sv_add_rows adds each of n rows to the sum of its list (dim f64 each), and
+ * counts it. Components are rounded to multiples of grain, a power of two, so
+ * that the sums are exact, whatever the order of the rows, as long as none
+ * passes 2^53 grains. */
+int32_t sv_add_rows(const float *rows, const uint32_t *lists, uint32_t n,
+                    uint32_t dim, double grain, double *sums,
+                    uint32_t *counts);
+
 /* sv_sample writes m distinct numbers below n to picks, ascending, chosen
  * uniformly by the seed (selection sampling; Knuth, TAOCP 3.4.2 S). */
 int32_t sv_sample(uint32_t n, uint32_t m, uint64_t seed, uint32_t *picks);

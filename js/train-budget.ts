@@ -5,8 +5,9 @@
  * while it is alone; then all of them, on memories of their own, share the limit equally. A worker
  * holds twice each sampled row (k-means orders a copy by group) and thirteen times the centroids
  * (they, their sums in f64, their sieve, four sums handed over); then the centroids packed and
- * sieved, the queries that recall is measured on, and a batch four times: as read, in the order of
- * lists, sealed and handed over, being written while the next one is made.
+ * sieved, the sums of their rows here and handed over, the queries that recall is measured on, and
+ * a batch four times: as read, in the order of lists, sealed and handed over, being written while
+ * the next one is made.
  */
 import { SealvecError } from './errors.js';
 import { liveRows, type Manifest } from './manifest.js';
@@ -88,7 +89,7 @@ function clusterBytes({ nLists, dimension }: Sizes): { fixed: number; row: numbe
 
 /** What a worker that assigns takes beside its batch. */
 function workerBytes({ nLists, dimension }: Sizes, queries: number): number {
-  return FIXED_BYTES + 4 * nLists * dimension * 4 + queries * (12 * dimension + NEIGHBOR_BYTES);
+  return FIXED_BYTES + 8 * nLists * dimension * 4 + queries * (12 * dimension + NEIGHBOR_BYTES);
 }
 
 function chooseQueries({ alive, dimension }: Sizes, total: number): number {

@@ -112,9 +112,12 @@ export async function rewriteSources(
   return { outputs: outputs.filter((output) => output !== undefined), written: rest };
 }
 
-/** What became of the rows, all batches together and in their order. */
+/**
+ * What became of the rows, all batches together and in their order; `gained` is what moving the
+ * centroids took off the sum of squared errors.
+ */
 export function summarize(
-  outputs: readonly Output[], nLists: number,
+  outputs: readonly Output[], gained: number, nLists: number,
 ): Pick<TrainResult, 'assigned' | 'quantizationError' | 'imbalance'> {
   const total = new Uint32Array(nLists);
   for (const { counts } of outputs) {
@@ -122,7 +125,7 @@ export function summarize(
   }
   const assigned = total.reduce((sum, count) => sum + count, 0);
   const largest = total.reduce((most, count) => Math.max(most, count), 0);
-  const error = outputs.reduce((sum, output) => sum + output.error, 0);
+  const error = Math.max(0, outputs.reduce((sum, output) => sum + output.error, -gained));
   const quantizationError = assigned > 0 ? error / assigned : 0;
   return { assigned, quantizationError, imbalance: largest * nLists / Math.max(assigned, 1) };
 }

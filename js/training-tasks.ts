@@ -4,18 +4,19 @@ import { Clustering, sealCentroids } from './clustering.js';
 import type { Arena, Core } from './core.js';
 import { type Grouped, groupRows } from './kmeans.js';
 import { KmeansPart } from './kmeans-part.js';
+import { center, ListMeans } from './list-means.js';
 import type { IndexConfig } from './manifest.js';
 import { routeDimension } from './metric.js';
 import type { ObjectContext } from './object.js';
 import { packSegment } from './pack.js';
 import { type Piece, readPieces } from './rewrite.js';
+import { KeptRows } from './stored-vectors.js';
 import { deadBits, livingRows } from './training-rows.js';
 import { RecallQueries } from './training-queries.js';
 import { keepPart, openPart, takeSample, type Sample } from './training-sample.js';
-import { KeptRows } from './stored-vectors.js';
 import type {
-  CalibrateTask, GroupResult, GroupTask, HandTask, HoldTask, Neighbors, OpenTask, PrepareTask,
-  Ranked, RankTask, RewriteResult, RewriteTask, SampleResult, SampleTask, SealedObject, Span, Task,
+  CalibrateTask, GroupResult, GroupTask, HandTask, HoldTask, OpenTask, PrepareTask, Ranked,
+  RankTask, RewriteResult, RewriteTask, SampleResult, SampleTask, SealedObject, Span, Task,
   TaskResults,
 } from '../types/protocol.js';
 
@@ -27,6 +28,7 @@ const EMPTY_CURVE = { recall: [1], at10: [Infinity], at100: [Infinity] };
 interface Prepared {
   readonly clustering: Clustering;
   readonly centroids: Float32Array;
+  readonly means: ListMeans;
   readonly queries: RecallQueries;
 }
 
@@ -80,7 +82,9 @@ export class TrainingTasks {
       case 'move': return this.#held.move(task.given);
       case 'prepare': return this.#prepare(task);
       case 'rewrite': return this.#rewrite(task);
-      case 'neighbors': return this.#neighbors();
+      case 'sums': return this.#known.means.read();
+      case 'center': return center(this.#known.centroids, task.parts);
+      case 'neighbors': return this.#known.queries.neighbors();
       case 'rank': return this.#rank(task);
       case 'calibrate': return this.#calibrate(task);
     }
@@ -159,7 +163,8 @@ export class TrainingTasks {
     this.#drop();
     this.#prepared = {
       clustering: new Clustering(core, this.#config, centroids, maxNorm, EMPTY_CURVE),
-      centroids, queries: new RecallQueries(core, this.#dimension, queries, numbers),
+      centroids, means: new ListMeans(core, centroids, this.#dimension),
+      queries: new RecallQueries(core, this.#dimension, queries, numbers),
     };
   }
 
@@ -181,6 +186,7 @@ export class TrainingTasks {
     this.#part?.free();
     this.#part = undefined;
     this.#prepared?.clustering.free();
+    this.#prepared?.means.free();
     this.#prepared?.queries.free();
     this.#prepared = undefined;
   }
@@ -229,7 +235,7 @@ export class TrainingTasks {
     arena: Arena, { n, vectors }: { n: number; vectors: number },
     to: { lists: number; distances: number }, numbers: Uint32Array | undefined,
   ): Promise<number> {
-    const { clustering, queries } = this.#known;
+    const { clustering, queries, means } = this.#known;
     const rowBytes = this.#config.dimension * 4;
     const skip = numbers && queries.places(arena, numbers);
     const compared = clustering.nLists + (skip === undefined ? 0 : queries.count);
@@ -239,7 +245,9 @@ export class TrainingTasks {
       const count = Math.min(step, n - at);
       const [lists, distances] = [to.lists + at * 4, to.distances + at * 4];
       const visit = (routed: number, first: number, size: number): void => {
-        if (skip !== undefined) queries.see(routed, lists + first * 4, size, at + first, skip);
+        if (skip === undefined) return;
+        queries.see(routed, lists + first * 4, size, at + first, skip);
+        means.add(routed, lists + first * 4, size);
       };
       clustering.assign(vectors + at * rowBytes, count, lists, distances, visit);
       error = this.#core.floats(distances, count).reduce((sum, one) => sum + one, error);
@@ -248,12 +256,13 @@ export class TrainingTasks {
     return error;
   }
 
-  #neighbors(): Neighbors {
-    return this.#known.queries.neighbors();
-  }
-
-  async #rank({ neighbors, part, parts }: RankTask): Promise<Ranked> {
-    const { clustering, queries: { routed, count } } = this.#known;
+  async #rank({ centroids, neighbors, part, parts }: RankTask): Promise<Ranked> {
+    const known = this.#known;
+    const { maxNorm, curve } = known.clustering;
+    const clustering = new Clustering(this.#core, this.#config, centroids, maxNorm, curve);
+    known.clustering.free();
+    this.#prepared = { ...known, clustering, centroids };
+    const { routed, count } = known.queries;
     const edge = (at: number): number => Math.floor(count * at / parts);
     const [from, to] = [edge(part), edge(part + 1)];
     return rankNeighbors(this.#core, clustering, routed, neighbors, from, to, this.#tick);

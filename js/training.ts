@@ -108,11 +108,11 @@ export class Training {
       await this.#queue(async () => undefined);
       const { limits, sample } = await this.#timed('sample', () => this.#begin());
       const clusters = await this.#timed('cluster', () => this.#cluster(limits));
-      const { outputs, manifest } = await this.#finish(limits, sample, clusters);
+      const { outputs, gained, manifest } = await this.#finish(limits, sample, clusters);
       this.#report('commit', 1);
       const { iterations } = clusters;
       return {
-        ...this.#used(limits), ...summarize(outputs, limits.nLists), iterations,
+        ...this.#used(limits), ...summarize(outputs, gained, limits.nLists), iterations,
         stopReason: STOP_REASONS[clusters.stop] ?? 'max_iters', workers: team.size,
         generation: manifest.generation, seconds: (performance.now() - started) / 1000,
         phases: this.#phases, peakBytes: team.peak + handover.mostHeld,
@@ -217,16 +217,16 @@ export class Training {
   /** Assigns and commits; once more when another process took what was written for orphans. */
   async #finish(
     limits: Budget, sample: SampleResult, clusters: ClusterResult,
-  ): Promise<{ outputs: Output[]; manifest: Manifest }> {
+  ): Promise<{ outputs: Output[]; gained: number; manifest: Manifest }> {
     const { handover, store } = this.#workshop;
     for (let start = 1; ; start++) {
       try {
         const { outputs, written } =
           await this.#timed('assign', () => this.#assign(limits, sample, clusters));
-        const [centroids] =
+        const [{ object, gained }] =
           await allOf([this.#timed('calibrate', () => this.#calibrate()), written]);
-        const commit = this.#timed('commit', () => this.#commit(limits, outputs, centroids));
-        return { outputs, manifest: await commit };
+        const commit = this.#timed('commit', () => this.#commit(limits, outputs, object));
+        return { outputs, gained, manifest: await commit };
       } catch (error) {
         if (!(error instanceof OrphanedError) || start === MAX_STARTS) throw error;
         this.#decided = false;
@@ -269,14 +269,17 @@ export class Training {
     return outputs;
   }
 
-  async #calibrate(): Promise<SealedObject> {
+  /** Moves the centroids to the means of their rows, and measures how they are found by them. */
+  async #calibrate(): Promise<{ object: SealedObject; gained: number }> {
     const { first, all } = this.#workshop.team;
+    const sums = await allOf(all.map((runner) => runner.run({ name: 'sums' })));
+    const { centroids, gained } = await first.run({ name: 'center', parts: sums });
     const neighbors = await allOf(all.map((runner) => runner.run({ name: 'neighbors' })));
-    const parts = all.length;
     const ranked = await allOf(all.map((runner, part) => runner.run(
-      { name: 'rank', neighbors, part, parts }, (fraction) => this.#report('calibrate', fraction),
+      { name: 'rank', centroids, neighbors, part, parts: all.length },
+      (fraction) => this.#report('calibrate', fraction),
     )));
-    return first.run({ name: 'calibrate', ranked });
+    return { object: await first.run({ name: 'calibrate', ranked }), gained };
   }
 
   async #commit(limits: Budget, outputs: Output[], centroids: SealedObject): Promise<Manifest> {

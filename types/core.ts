@@ -48,6 +48,10 @@ export interface CoreExports {
   sv_kmeans_sums_size(k: number, dim: number): number;
   sv_kmeans_take(state: number, scratch: number, sums: number): void;
   sv_kmeans_add(state: number, scratch: number, sums: number): void;
+  sv_add_rows(
+    rows: number, lists: number, n: number, dim: number, grain: number, sums: number,
+    counts: number,
+  ): number;
   sv_sample(n: number, m: number, seed: bigint, picks: number): number;
 
   sv_rank_scratch_size(k: number): number;

@@ -176,9 +176,35 @@ export interface Neighbors {
   readonly lists: Uint32Array;
 }
 
+/** Hands over the sums of the rows of each list that this worker has assigned. */
+export interface SumsTask {
+  readonly name: 'sums';
+}
+
+/** Of all lists: components one after another, and rows. */
+export interface ListSums {
+  readonly sums: Float64Array;
+  readonly counts: Uint32Array;
+}
+
+/** Moves the centroids to the means of their rows. */
+export interface CenterTask {
+  readonly name: 'center';
+  /** Of all workers. */
+  readonly parts: readonly ListSums[];
+}
+
+export interface CenterResult {
+  readonly centroids: Float32Array<ArrayBuffer>;
+  /** By how much that lowers the sum of squared distances of rows to their centroids. */
+  readonly gained: number;
+}
+
 /** Ranks the lists for one of so many equal parts of the queries. */
 export interface RankTask {
   readonly name: 'rank';
+  /** As they are from now on. */
+  readonly centroids: Float32Array;
   /** Of all workers. */
   readonly neighbors: readonly Neighbors[];
   readonly part: number;
@@ -208,7 +234,7 @@ export interface SealedObject {
 /** Arrays in `given` are moved to the worker, and lost to the one that gives them. */
 export type Task =
   | OpenTask | SampleTask | GroupTask | HandTask | HoldTask | SplitTask | PassTask | MoveTask
-  | PrepareTask | RewriteTask | NeighborsTask | RankTask | CalibrateTask;
+  | PrepareTask | RewriteTask | SumsTask | CenterTask | NeighborsTask | RankTask | CalibrateTask;
 
 export interface TaskResults {
   /** The rows as stored, when the worker does not keep them. */
@@ -223,6 +249,8 @@ export interface TaskResults {
   prepare: undefined;
   /** Undefined when no row of the spans is alive. */
   rewrite: RewriteResult | undefined;
+  sums: ListSums;
+  center: CenterResult;
   neighbors: Neighbors;
   rank: Ranked;
   calibrate: SealedObject;

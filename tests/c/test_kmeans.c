@@ -136,6 +136,34 @@ static void groups_refused(void) {
   drop_run(r);
 }
 
+/* ---- sums in any order ------------------------------------------------- */
+
+static void any_order(void) {
+  enum { N = 500, DIM = 7, K = 5 };
+  static float rows[N * DIM], back[N * DIM];
+  static uint32_t lists[N], lists_back[N];
+  double sums[K * DIM] = {0}, sums_back[K * DIM] = {0}, exact[K * DIM] = {0};
+  uint32_t counts[K] = {0}, counts_back[K] = {0};
+  const double grain = 0x1p-26;
+  random_floats(rows, N * DIM);
+  for (uint32_t i = 0; i < N; i++) {
+    lists[i] = lists_back[N - 1 - i] = random_below(K);
+    memcpy(back + (N - 1 - i) * DIM, rows + i * DIM, DIM * sizeof *rows);
+    for (uint32_t t = 0; t < DIM; t++)
+      exact[lists[i] * DIM + t] += (double)rows[i * DIM + t];
+  }
+  CHECK(sv_add_rows(rows, lists, N, DIM, grain, sums, counts) == 0);
+  for (uint32_t i = 0; i < N; i += 100)
+    CHECK(sv_add_rows(back + i * DIM, lists_back + i, 100, DIM, grain,
+                      sums_back, counts_back) == 0);
+  CHECK(same_bits(sums, sums_back, sizeof sums));
+  CHECK(same_bits(counts, counts_back, sizeof counts));
+  for (uint32_t j = 0; j < K * DIM; j++) {
+    CHECK(fabs(sums[j] - exact[j]) <= N * grain / 2);
+    CHECK(fmod(sums[j], grain) == 0);
+  }
+}
+
 /* ---- several states ---------------------------------------------------- */
 
 #define PARTS 4
@@ -463,6 +491,7 @@ int main(void) {
   run("compares the rows of a group with the lists they once went to",
       groups);
   run("refuses groups that are not all of the rows", groups_refused);
+  run("adds rows to the same bits in any order", any_order);
   run("states with the rows of one clustering go the way of one",
       several_states);
   run("the objective never rises but after a split", falls);

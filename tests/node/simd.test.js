@@ -65,6 +65,13 @@ class Core {
     return pointer;
   }
 
+  /** Room for a result that is added to. */
+  zeros(bytes) {
+    const pointer = this.out(bytes);
+    new Uint8Array(this.exports.memory.buffer, pointer, bytes).fill(0);
+    return pointer;
+  }
+
   /** Room for a result; it and its guard are compared when the case ends. */
   out(bytes, shift) {
     const pointer = this.reserve(bytes, shift === END ? 0 : shift);
@@ -364,6 +371,18 @@ test('trains the same centroids in the same number of iterations', () => {
       assert.ok(values[0] >= 1 && values[0] <= 8 && values[3] >= 1);
       return [code, ...values, view.getFloat64(at + KMEANS.objective, true)];
     });
+  }
+});
+
+test('adds rows to the sums of lists', () => {
+  for (const dim of DIMS) {
+    const [n, k, shift] = [1 + below(40), 1 + below(9), below(5)];
+    const rows = floats(n * dim);
+    const lists = Uint32Array.from({ length: n }, () => below(k));
+    both(`sv_add_rows n=${n} dim=${dim}`, (core, sv) => sv.sv_add_rows(
+      core.put(rows, shift), core.put(lists), n, dim, 2 ** -20, core.zeros(8 * k * dim),
+      core.zeros(4 * k),
+    ));
   }
 });
 
