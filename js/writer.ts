@@ -1,7 +1,6 @@
 /** Writes: upsert and delete as commits. */
 import { throwIfAborted } from './abort.js';
 import { allOf } from './all.js';
-import { breathe } from './breathe.js';
 import { type Draft, OrphanedError } from './draft.js';
 import type { Rows } from './items.js';
 import { type IndexConfig, type Manifest, sameClustering, type SegmentEntry } from './manifest.js';
@@ -153,13 +152,9 @@ async function writeRows(
   const draft = index.store.draft(base);
   try {
     checkDimension(base.config.dimension, rows.dimension);
-    const lookUp = async (): Promise<Living[]> => {
-      // Keeps this thread busy, so the storage is first to go on.
-      await breathe();
-      return findLive(index, snapshot, rows.ids);
-    };
-    const [added, found] =
-      await allOf([writePieces(index, snapshot, draft, rows, watch), lookUp()]);
+    const [added, found] = await allOf([
+      writePieces(index, snapshot, draft, rows, watch), findLive(index, snapshot, rows.ids),
+    ]);
     return { base, draft, added, found };
   } catch (error) {
     await draft.discard();

@@ -6,12 +6,16 @@
 //   PEERS=1       installs hnswlib-node, usearch and edgevec in build/peers and measures them
 //                 too; PEERS=hnswlib-node,… only those
 //   ONLY=kernels  nothing but the kernels
+//
+// Where Debian's python3-faiss is installed (with libopenblas0-pthread, or it is slow), native FAISS
+// trains and adds the same vectors in as many lists on as many threads.
 import { execFileSync, fork } from 'node:child_process';
 import { cp, mkdir, rm } from 'node:fs/promises';
 import os from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { generateKey } from '../../dist/sealvec.js';
 import { chooseSets, loadSet } from './datasets.js';
+import { hasFaiss, recallAbove, runFaiss } from './faiss.js';
 import { benchKernels } from './kernels.js';
 import { median } from './measure.js';
 import { installPeers, SETTINGS } from './peers.js';
@@ -120,7 +124,8 @@ async function measureSealvec({ name: set, rows, dim }) {
     const upsert = median(upserts.map(({ seconds }) => seconds));
     printBuild({ rows, dim, upserts, upsert, one, trained });
     printUse({ rows, dim, untrained, trained, searches, opens, heldOut });
-    return { build: upsert + trained.seconds, buildAlone: upsert + one.seconds, searches };
+    const build = { build: upsert + trained.seconds, buildAlone: upsert + one.seconds };
+    return { ...build, one, trained, searches };
   } finally {
     for (const each of folders) await rm(each, { recursive: true, force: true });
   }
@@ -175,12 +180,38 @@ function printPeer({ name, version }, { built, searches, bytes, peak }, rows, ow
     `SealVec ${whole(ours)}${ratio}`);
 }
 
+/** Native FAISS beside SealVec's training, which also opens, seals and writes all there is. */
+function printFaiss(set, { one, trained, searches }) {
+  const { nLists, fixed } = searches;
+  const given = { nLists, seed: SEED, ladder: LADDER.filter((n) => n <= nLists) };
+  for (const own of [one, trained]) {
+    const threads = own.workers;
+    const theirs = runFaiss(set, { ...given, threads, lloyd: !QUICK && threads === 1 });
+    if (!theirs) return;
+    const took = theirs.train + theirs.add;
+    console.log(`\n  FAISS ${theirs.version} IVFFlat, ${nLists} lists, threads: ${threads}`);
+    line('train, add', `${inSeconds(theirs.train)}, ${inSeconds(theirs.add)}; SealVec's train over ` +
+      `both: ${(own.seconds / took).toFixed(2)}`);
+    const lloyd = theirs.lloyd ? `, over that of 25 iterations on all rows: ` +
+      `${(own.quantizationError / theirs.lloyd).toFixed(4)}` : '';
+    line('lists', `SealVec's quantisation error over FAISS's: ` +
+      `${(own.quantizationError / theirs.error).toFixed(4)}${lloyd}; largest list ` +
+      `${theirs.imbalance.toFixed(1)} times the mean`);
+    const above = recallAbove(fixed, theirs.searches);
+    if (above !== undefined) {
+      line('recall', `SealVec's less FAISS's at equal rows, where it is 0.9 to 0.99: at least ` +
+        `${above.toFixed(4)}`);
+    }
+  }
+}
+
 async function benchSet(name, peers) {
   const set = await loadSet(name);
   const { rows, dim, metric, count } = set;
   const queries = `${whole(Math.min(count, COUNT ?? count))} queries`;
   console.log(`\n== ${name}: ${whole(rows)} × ${dim}, ${metric}, ${queries} ==`);
   const own = await measureSealvec(set);
+  if (hasFaiss()) printFaiss(set, own);
   for (const peer of peers) {
     try {
       printPeer(peer, await run('peer', { name: peer.name, set: name, count: COUNT }), rows, own);
