@@ -240,7 +240,10 @@ export class Training {
   ): Promise<Rewritten> {
     const prepared: Promise<undefined>[] = [];
     for (const runner of this.#workshop.team.all) {
-      prepared.push(runner.run({ name: 'prepare', centroids, ...sample }));
+      const running = runner.run({ name: 'prepare', centroids, ...sample });
+      // A worker may end while this thread gives way, before anybody waits for it.
+      running.catch(() => undefined);
+      prepared.push(running);
       await breathe();
     }
     await Promise.all(prepared);
