@@ -53,19 +53,28 @@ export class ListMeans {
 }
 
 /** Moves each centroid to the mean of its rows in all parts; one that has none stays. */
-export function center(centroids: Float32Array, parts: readonly ListSums[]): CenterResult {
+export async function center(
+  centroids: Float32Array, parts: readonly ListSums[], tick: () => Promise<void>,
+): Promise<CenterResult> {
   const nLists = parts[0]?.counts.length ?? 0;
   const dim = centroids.length / nLists;
   const moved = centroids.slice();
+  const mean = new Float64Array(dim);
   let gained = 0;
   for (let list = 0; list < nLists; list++) {
     const count = parts.reduce((sum, { counts }) => sum + (counts[list] ?? 0), 0);
     if (count === 0) continue;
-    for (let at = list * dim; at < (list + 1) * dim; at++) {
-      const sum = parts.reduce((all, { sums }) => all + (sums[at] ?? 0), 0);
-      moved[at] = sum / count;
-      gained += count * ((centroids[at] ?? 0) - sum / count) ** 2;
+    const first = list * dim;
+    mean.fill(0);
+    for (const { sums } of parts) {
+      for (let t = 0; t < dim; t++) mean[t] = (mean[t] ?? 0) + (sums[first + t] ?? 0);
     }
+    for (let t = 0; t < dim; t++) {
+      const x = (mean[t] ?? 0) / count;
+      moved[first + t] = x;
+      gained += count * ((centroids[first + t] ?? 0) - x) ** 2;
+    }
+    await tick();
   }
   return { centroids: moved, gained };
 }

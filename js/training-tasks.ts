@@ -83,7 +83,7 @@ export class TrainingTasks {
       case 'prepare': return this.#prepare(task);
       case 'rewrite': return this.#rewrite(task);
       case 'sums': return this.#known.means.read();
-      case 'center': return center(this.#known.centroids, task.parts);
+      case 'center': return center(this.#known.centroids, task.parts, async () => this.#tick(0));
       case 'neighbors': return this.#known.queries.neighbors();
       case 'rank': return this.#rank(task);
       case 'calibrate': return this.#calibrate(task);
