@@ -21,7 +21,7 @@
  *  3. Every f32 rounding, those of sv_squared_l2 too, is at most
  *     u = (dim/4 + 8) 2^-24 of |x - m|^2 + |c - m|^2; the bounds give away
  *     4 u of each. What is nearer to m than sqrt(VANISHING) counts as m:
-     SMALLEST > VANISHING / (8 u) covers the product that this neglects.
+ *     SMALLEST > VANISHING / (8 u) covers the product that this neglects.
  *  4. Adding 1.5 * 2^23 rounds a float to an integer, to nearest even, and
  *     leaves it in the low 16 bits: three operations for V8's nine of
  *     i32x4.trunc_sat.

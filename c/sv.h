@@ -82,11 +82,9 @@ enum sv_metric {
 /* sv_error_name returns the name of a code ("AUTH_FAILED"), "OK" for >= 0. */
 const char *sv_error_name(int32_t code);
 
-/* sv_alloc returns size bytes aligned to 16, or NULL. */
+/* sv_alloc returns size bytes aligned to 16, or NULL. sv_free gives them
+ * back, NULL too, without wiping: see sv_wipe. */
 void *sv_alloc(size_t size);
-
-/* sv_free gives back what sv_alloc returned; NULL is allowed. It does not
- * wipe: see sv_wipe. */
 void sv_free(void *memory);
 
 /* ---- distance.c -------------------------------------------------------- */
@@ -192,10 +190,9 @@ int32_t sv_neighbors(const float *rows, const uint32_t *lists, uint32_t n,
 /* ---- quantize.c -------------------------------------------------------- */
 
 /* sv_f16_encode rounds n floats to IEEE half precision, to nearest even;
- * OUT_OF_F16 when one would become infinite. */
+ * OUT_OF_F16 when one would become infinite. sv_f16_decode widens n halves,
+ * exactly; safe for untrusted bytes. */
 int32_t sv_f16_encode(const float *values, size_t n, uint16_t *halves);
-
-/* sv_f16_decode widens n halves, exactly. Safe for untrusted bytes. */
 int32_t sv_f16_decode(const uint16_t *halves, size_t n, float *values);
 
 /* ---- topk.c ------------------------------------------------------------ */
@@ -209,10 +206,9 @@ struct sv_topk {
   uint32_t *rows;
 };
 
-/* sv_topk_push offers one row; returns 1 when it was kept, 0 when not. */
+/* sv_topk_push offers one row; returns 1 when it was kept, 0 when not.
+ * sv_topk_sort turns the heap into ascending order, in place. */
 int32_t sv_topk_push(struct sv_topk *top, double distance, uint32_t row);
-
-/* sv_topk_sort turns the heap into ascending order, in place. */
 void sv_topk_sort(struct sv_topk *top);
 
 /* ---- kmeans.c ---------------------------------------------------------- */
@@ -224,19 +220,18 @@ enum sv_kmeans_stop {
   SV_KMEANS_STALLED = 3,   /* three iterations together improved by < stall */
 };
 
-/* Lloyd's k-means as a state that the caller steps, so that it can report,
- * yield or stop between steps. The caller fills the first block. Rows may
- * come in groups of neighbours: a pass that compares with all lists then
- * notes where the rows of each group went, and the passes after it compare
- * them with those lists only. The first pass compares with all, and so does
- * one that follows the repair of an empty list or a pass without gain; only
+/* Lloyd's k-means as a state that the caller steps; it fills the first block.
+ * Rows may come in groups of neighbours: a pass that compares with all lists
+ * then notes where the rows of each group went, and the passes after it
+ * compare them with those lists only. The first pass compares with all, and
+ * so does one after the repair of an empty list or a pass without gain; only
  * after one that compared with all has k-means converged.
  *
  * A pass is: sv_kmeans_step until all rows are in, then sv_kmeans_finish. The
- * rows of one clustering may lie with several states, in other memories too:
- * then each steps through its own, all their sums are taken and added to one
- * of them, in an order that is always the same, that one finishes, and the
- * others go on from its centroids and compare_all with sv_kmeans_next. */
+ * rows of one clustering may lie with several states: each steps through its
+ * own, all their sums are taken and added to one of them, always in the same
+ * order, that one finishes, and the others go on from its centroids and
+ * compare_all with sv_kmeans_next. */
 struct sv_kmeans {
   uint32_t n, dim, k;   /* 1 <= k <= n; a warm start wants n >= 1 only */
   uint32_t n_groups;    /* 0: none, every pass compares with all */
@@ -257,9 +252,7 @@ struct sv_kmeans {
   double history[3];
 };
 
-/* sv_kmeans_scratch_size returns the bytes of scratch: the sieve of the
- * centroids, f64 sums and counts, the lists of each group (at most n in all),
- * and the lists and distances of one tile of rows. */
+/* sv_kmeans_scratch_size returns the bytes of scratch, 0 over a limit. */
 size_t sv_kmeans_scratch_size(uint32_t n, uint32_t dim, uint32_t k,
                               uint32_t n_groups);
 
@@ -285,9 +278,7 @@ int32_t sv_kmeans_step(struct sv_kmeans *state, const float *rows,
  * set; ARGUMENT while rows are left, or when fewer than k were added. */
 int32_t sv_kmeans_finish(struct sv_kmeans *state, float *centroids,
                          void *scratch);
-
-/* sv_kmeans_next begins the next pass of a state that did not finish the last
- * one itself. */
+/* sv_kmeans_next begins the next pass of a state that did not finish. */
 void sv_kmeans_next(struct sv_kmeans *state, int32_t compare_all);
 
 /* sv_kmeans_take moves what a state has summed since the pass began, or since
@@ -370,13 +361,12 @@ struct sv_scan {
  * the k nearest live rows. It returns 1 and sets scan->missing when it comes
  * to a block that is not resident: make it resident and call again. Blocks
  * without a live row are passed over. It returns 0 when done: all lists
- * visited, or, with k found, n_probes lists visited or the next list j
- * (from 0) fails (D_j - D_0) (j + 1)^0.75 <= stop_ratio * r^2, D being
- * squared distances of the routed query to centroids and r^2 the k-th
- * distance found so far, in routed space. Results are exact over the rows
- * visited: a row is dropped on its f32 distance only when the bound of the
- * rounding error allows it, and kept by its f64 distance. The caller sorts
- * with sv_topk_sort. */
+ * visited, or, with k found, n_probes lists visited or the gap of the next
+ * list (sv_list_gaps) over stop_ratio * r^2, r^2 being the k-th distance
+ * found so far, in routed space. Results are exact over the rows visited: a
+ * row is dropped on its f32 distance only when the bound of the rounding
+ * error allows it, and kept by its f64 distance. The caller sorts with
+ * sv_topk_sort. */
 int32_t sv_scan_run(struct sv_scan *scan);
 
 /* ---- segment.c --------------------------------------------------------- */
@@ -397,12 +387,11 @@ int32_t sv_rows_gather(const uint8_t *rows, uint32_t n_rows,
  * end at the section's end. Safe for untrusted bytes. */
 int32_t sv_blobs_check(const uint8_t *section, size_t length, uint32_t n);
 
-/* sv_blobs_gather_size returns the bytes sv_blobs_gather will write, as f64
- * because it may pass 2^31; negative for an error. Sections must have passed
- * sv_blobs_check. */
+/* sv_blobs_gather writes a blob section of the rows picked, in that order,
+ * from one that passed sv_blobs_check; sv_blobs_gather_size returns its
+ * bytes, as f64 because they may pass 2^31, negative for an error. */
 double sv_blobs_gather_size(const uint8_t *section, uint32_t n_rows,
                             const uint32_t *picks, uint32_t n);
-/* sv_blobs_gather writes a blob section of the rows picked, in that order. */
 int32_t sv_blobs_gather(const uint8_t *section, uint32_t n_rows,
                         const uint32_t *picks, uint32_t n, uint8_t *out,
                         size_t capacity);
@@ -439,11 +428,10 @@ int32_t sv_derive(const uint8_t key[32], const uint8_t *context,
 
 /* sv_stretch makes a key of a passphrase by Argon2id (RFC 9106, version 1.3,
  * one lane, no secret): memory_kib KiB from 8 up are gone over `passes` times,
- * 1 or more; out_length >= 16. The least that is safe is the caller's to
- * know. It takes that memory and 0.2 % more from the heap while it runs, and
- * gives it back unwiped, as it leaves the stack: the caller wipes both. The
- * key depends on every argument, out_length among them. NO_MEMORY leaves out
- * zeroed. */
+ * 1 or more; out_length >= 16. The key depends on every argument, out_length
+ * among them. That memory and 0.2 % more come from the heap and go back
+ * unwiped, as the stack is left: the caller wipes both. NO_MEMORY leaves out
+ * zeroed. The least that is safe is the caller's to know. */
 int32_t sv_stretch(const uint8_t *passphrase, size_t length,
                    const uint8_t salt[16], uint32_t memory_kib,
                    uint32_t passes, uint8_t *out, size_t out_length);

@@ -5,8 +5,8 @@ const DIMENSION = 384;
 const BATCH = 8;
 
 /** Loads the library and the model; `onProgress` hears how far the fetching is, 0 to 1. */
-async function load({ library, name }, onProgress) {
-  const { env, pipeline } = await import(library);
+async function load({ url, name }, onProgress) {
+  const { env, pipeline } = await import(url);
   env.allowLocalModels = false;
   const loaded = new Map();
   const hear = ({ file, loaded: bytes, total }) => {

@@ -18,7 +18,7 @@ const TYPES = {
 
 /** The model that the page may fetch where it is allowed to. */
 export const MODEL = {
-  library: 'https://cdn.jsdelivr.net/npm/@huggingface/transformers@3.8.1/dist/transformers.min.js',
+  url: 'https://cdn.jsdelivr.net/npm/@huggingface/transformers@3.8.1/dist/transformers.min.js',
   name: 'Xenova/gte-small',
 };
 const MODEL_SCRIPTS = 'https://cdn.jsdelivr.net';

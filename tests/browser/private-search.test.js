@@ -239,15 +239,15 @@ describe('the model', () => {
   test('cannot be chosen, or reached, unless the server was told to allow it', async () => {
     assert.equal(await page.isDisabled('[value=gte-small]'), true);
     const before = complaints.length;
-    const reached = await page.evaluate((library) =>
-      import(library).then(() => true, () => false), MODEL.library);
+    const reached = await page.evaluate((url) =>
+      import(url).then(() => true, () => false), MODEL.url);
     assert.equal(reached, false);
     assert.ok(complaints.splice(before).every((text) => /Content Security Policy/.test(text)));
   });
 
   test('embeds queries for the vectors of the arXiv set', async () => {
     const headers = { 'Access-Control-Allow-Origin': '*' };
-    await browser.context.route(MODEL.library, (route) =>
+    await browser.context.route(MODEL.url, (route) =>
       route.fulfill({ contentType: 'text/javascript', body: LIBRARY, headers }));
     const allowing = await serve({ model: true });
     const tab = await newPage(allowing.origin);

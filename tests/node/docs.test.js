@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import * as library from '../../build/js/index.js';
+import * as sealvec from '../../build/js/index.js';
 import * as filters from '../../build/js/filter.js';
 import { storageSuite } from '../../build/js/storage/suite.js';
 import { randomVectors, toItems } from './support/oracle.js';
@@ -40,7 +40,7 @@ const NEEDS_BROWSER = /indexedDBStorage/;
 
 /** What the examples use without saying where it comes from. */
 async function scope(directory) {
-  const { Client, fileStorage, memoryStorage, generateKey } = library;
+  const { Client, fileStorage, memoryStorage, generateKey } = sealvec;
   const client = new Client({ storage: memoryStorage(), minTrainVectors: 10, worker: false });
   const indexKey = generateKey();
   const index = await client.createIndex({ indexName: 'notes', indexKey, dimension: 2 });
@@ -49,7 +49,7 @@ async function scope(directory) {
   const vectors = randomVectors(2, 2, 3);
   const declared = [];
   return {
-    ...library,
+    ...sealvec,
     ...filters,
     client,
     indexKey,
