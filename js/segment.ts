@@ -216,7 +216,10 @@ export class Segment {
     }, (value) => value);
   }
 
-  /** Rows of this segment that carry the ids; hashes are those of the segment's epoch. */
+  /**
+   * Rows of this segment that carry the ids, each one row at most; hashes are those of the
+   * segment's epoch.
+   */
   async find(ids: readonly string[], hashes: Uint8Array): Promise<Map<string, number>> {
     const entries = await this.#findEntries(hashes);
     const found = new Map<string, number>();

@@ -85,22 +85,23 @@ async function rewriteBatch(
 
 /**
  * Rewrites the living rows of sources on all runners. `measure` lets them count as neighbours of
- * the queries that recall is measured on; `onRows` hears how many rows are done.
+ * the queries that recall is measured on; `onProgress` hears which part of the rows is done.
  */
 export async function rewriteSources(
   workshop: Workshop, sources: readonly Source[], limits: Budget, measure: boolean,
-  onRows: (rows: number) => void,
+  onProgress: (fraction: number) => void,
 ): Promise<Rewritten> {
   const { store, team, handover } = workshop;
   const { config } = store.manifest;
   const batches = cutBatches(sources, config, limits.batchBytes, limits.batchRows);
+  const total = sources.reduce((sum, { entry }) => sum + entry.rows, 0);
   const done = new Array<number>(batches.length).fill(0);
   const outputs = new Array<Output | undefined>(batches.length).fill(undefined);
   const { rest } = await team.forEach(batches, async (runner, spans, at) => {
     const rows = spans.reduce((sum, { from, to }) => sum + to - from, 0);
     const tell = (fraction: number): void => {
       done[at] = rows * fraction;
-      onRows(done.reduce((sum, count) => sum + count, 0));
+      onProgress(done.reduce((sum, count) => sum + count, 0) / total);
     };
     const result = await rewriteBatch(workshop, runner, spans, measure, tell);
     tell(1);

@@ -28,7 +28,7 @@ import {
 import { clusterSample } from './training-cluster.js';
 import { commitTraining } from './training-commit.js';
 import { drawSample } from './training-draw.js';
-import { numberRows } from './training-rows.js';
+import { numberRows, stillNamed } from './training-rows.js';
 import type { TrainResult } from '../types/api.js';
 import type { ClusterResult, SampleResult, SealedObject, Source } from '../types/protocol.js';
 
@@ -247,9 +247,10 @@ export class Training {
       await breathe();
     }
     await Promise.all(prepared);
-    const rows = this.#sources.reduce((sum, { entry }) => sum + entry.rows, 0);
+    // Of one commit, even when all is done again: so no segment ever holds an id twice.
+    const sources = stillNamed(this.#sources, (await this.#look()).segments);
     const { outputs, written } = await rewriteSources(
-      this.#workshop, this.#sources, limits, true, (done) => this.#report('assign', done / rows),
+      this.#workshop, sources, limits, true, (part) => this.#report('assign', part),
     );
     try {
       return { outputs: [...outputs, ...await this.#assignArrived(limits)], written };
@@ -286,8 +287,7 @@ export class Training {
   }
 
   async #commit(limits: Budget, outputs: Output[], centroids: SealedObject): Promise<Manifest> {
-    const { handover } = this.#workshop;
-    await handover.take(centroids)();
+    await this.#workshop.handover.take(centroids)();
     outputs.push(...await this.#assignArrived(limits));
     const { nLists } = limits;
     const replacement = { sources: this.#sources, outputs, centroids: centroids.ref, nLists };

@@ -471,6 +471,26 @@ describe('training', () => {
     assert.ok(objects.length < 10);
   });
 
+  test('that is done again takes only rows that are still alive', async () => {
+    const { gated, gatedFast, slow, fast, state, check } = await twoWriters(300);
+    const written = gated.hold('create', OBJECT, 'after');
+    const training = slow.train({ nLists: 4, seed: 1, batchSize: 200 });
+    await written.arrived;
+    // Takes what training wrote for orphans; meanwhile some rows are written anew.
+    const condemning = gatedFast.hold('create', MANIFEST);
+    const compacting = fast.compact();
+    await condemning.arrived;
+    await slow.upsert({ items: items(range(200, 300), 2) });
+    const committing = gated.hold('create', MANIFEST);
+    written.open();
+    await committing.arrived;
+    condemning.open();
+    await compacting;
+    committing.open();
+    assert.equal((await training).assigned, 300);
+    await check(apply(state, versions(range(200, 300), 2)));
+  });
+
   test('goes on while another process rewrites, deletes and compacts what it reads', async () => {
     const { gated, slow, fast, state, check } = await twoWriters(400);
     const gate = gated.hold('create', OBJECT);

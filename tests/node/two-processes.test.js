@@ -122,7 +122,7 @@ test('two processes write, delete and compact, and lose nothing', async (t) => {
 test('four processes write the same ids while one of them trains', async (t) => {
   const ops = { ...TASK.ops, train: 4 };
   const together = await runTogether(t, 4, (i) => ({
-    count: 25, cacheBytes: i === 1 ? 50_000 : undefined, ...(i === 0 && { ops }),
+    count: 25, cacheBytes: i === 1 ? 50_000 : undefined, ...(i === 0 && { ops, at: { 12: 'train' } }),
   }));
   await checkTogether(t, together);
   const trainings = together.workers[0].calls.filter(({ op }) => op === 'train');

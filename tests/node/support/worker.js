@@ -68,7 +68,7 @@ const OPS = {
 const names = Object.entries(ops).flatMap(([op, weight]) => new Array(weight).fill(op));
 tell({ ready: true });
 for (let n = 0; n < count; n++) {
-  const running = [OPS[names[below(names.length)]]()];
+  const running = [OPS[task.at?.[n] ?? names[below(names.length)]]()];
   // Sometimes the next one is called before this one is done.
   if (next() < 0.2) running.push(OPS.upsert());
   for (const result of await Promise.allSettled(running)) {
