@@ -81,8 +81,10 @@ export function addPanel(session, changed) {
   for (const [opener, input] of [['choose-files', 'files'], ['choose-folder', 'folder']]) {
     $(opener).addEventListener('click', () => $(input).click());
     $(input).addEventListener('change', async () => {
-      await add($(opener), () => fromFiles(chosenFiles($(input))));
+      // Taken at once, so that what is chosen next is not cleared with them.
+      const files = chosenFiles($(input));
       $(input).value = '';
+      await add($(opener), () => fromFiles(files));
     });
   }
   $('notes-form').addEventListener('submit', async (event) => {
@@ -91,8 +93,9 @@ export function addPanel(session, changed) {
       say('Write or paste something first.');
       return;
     }
-    const read = async () => ({ documents: await fromNotes($('notes').value) });
-    if (await add($('add-notes'), read)) $('notes').value = '';
+    const text = $('notes').value;
+    const read = async () => ({ documents: await fromNotes(text) });
+    if (await add($('add-notes'), read) && $('notes').value === text) $('notes').value = '';
   });
   $('add-arxiv').addEventListener('click', () =>
     add($('add-arxiv'), async () => ({ documents: await fromArxiv() })));
