@@ -2,7 +2,7 @@
 #
 #   make wasm           build/js/sealvec.wasm and build/portable.wasm
 #   make js             build/js/*.js (for the tests) and dist/ (what is shipped)
-#   make test           test-c test-js test-package
+#   make test           test-c test-js test-package size
 #   make test-browser   in Chromium; CHROMIUM=path, full=1 for the long versions
 #   make fuzz           each fuzzer for seconds=60
 #   make kill tamper growth recall   what `make test` samples, in full
@@ -281,7 +281,7 @@ dist/types/.ready: node_modules/.ready tsconfig.json Makefile $(js_sources)
 
 CHROMIUM ?= /usr/bin/chromium
 
-test: test-c test-js test-package
+test: test-c test-js test-package size
 
 test-js: wasm js
 	node --test --test-concurrency=2 tests/node/*.test.js

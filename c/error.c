@@ -1,7 +1,7 @@
 /*
- * error.c: names of error codes, and the only allocator.
+ * error.c: what error codes mean, and the only allocator.
  *
- * 1. Names come from SV_ERROR_LIST, so a code without a name cannot exist.
+ * 1. Meanings come from SV_ERROR_LIST, so a code without one cannot exist.
  * 2. Everything that is allocated here, libsodium's Argon2 apart, goes through
  *    sv_alloc, so that alignment for v128 loads is settled once and tests can
  *    count and fail it.
@@ -14,16 +14,16 @@
 
 #define ALIGNMENT 16u
 
-const char *sv_error_name(int32_t code) {
-  if (code >= 0) return "OK";
+const char *sv_error_meaning(int32_t code) {
+  if (code >= 0) return "no error";
   switch (code) {
 #define CASE(name, value, meaning) \
   case value:                      \
-    return #name;
+    return meaning;
     SV_ERROR_LIST(CASE)
 #undef CASE
     default:
-      return "UNKNOWN";
+      return "an unknown error";
   }
 }
 

@@ -57,12 +57,12 @@
 #define SV_ERROR_LIST(X)                                              \
   X(ARGUMENT, -1, "an argument is out of its range")                  \
   X(AUTH_FAILED, -2, "authentication failed")                         \
-  X(WRONG_KEY, -3, "key commitment does not match")                   \
+  X(WRONG_KEY, -3, "the key does not belong to this index")           \
   X(MALFORMED, -4, "lengths or offsets contradict each other")        \
-  X(TOO_SMALL, -5, "the output buffer is too small")                  \
-  X(NO_MEMORY, -6, "out of memory")                                   \
-  X(NOT_FINITE, -7, "a component is NaN or infinite, or a norm is over 1e18") \
-  X(ZERO_VECTOR, -8, "a zero vector has no direction")                \
+  X(TOO_SMALL, -5, "a length is larger than what holds it")           \
+  X(NO_MEMORY, -6, "wasm memory is exhausted")                        \
+  X(NOT_FINITE, -7, "a component is not finite, or a norm is over 1e18") \
+  X(ZERO_VECTOR, -8, "a zero vector has no direction under cosine")   \
   X(OUT_OF_F16, -9, "a component does not fit in half precision")
 
 enum sv_error {
@@ -79,8 +79,8 @@ enum sv_metric {
 
 /* ---- error.c ----------------------------------------------------------- */
 
-/* sv_error_name returns the name of a code ("AUTH_FAILED"), "OK" for >= 0. */
-const char *sv_error_name(int32_t code);
+/* sv_error_meaning returns the meaning of a code, "no error" for >= 0. */
+const char *sv_error_meaning(int32_t code);
 
 /* sv_alloc returns size bytes aligned to 16, or NULL. sv_free gives them
  * back, NULL too, without wiping: see sv_wipe. */

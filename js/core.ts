@@ -6,18 +6,12 @@ import type { CoreExports } from '../types/core.js';
 import { SealvecError } from './errors.js';
 import type { ErrorCode } from '../types/api.js';
 
-/** Codes of c/sv.h (SV_ERROR_LIST) that a caller can meet, and what they mean here. */
-const CODES: Record<number, [ErrorCode, string]> = {
-  [-1]: ['INVALID_ARGUMENT', 'an argument is out of its range'],
-  [-2]: ['CORRUPTED', 'authentication failed'],
-  [-3]: ['WRONG_KEY', 'the key does not belong to this index'],
-  [-4]: ['CORRUPTED', 'lengths or offsets contradict each other'],
-  [-5]: ['CORRUPTED', 'a length is larger than what holds it'],
-  [-6]: ['OUT_OF_MEMORY', 'wasm memory is exhausted'],
-  [-7]: ['INVALID_ARGUMENT', 'a component is not finite, or a norm is over 1e18'],
-  [-8]: ['INVALID_ARGUMENT', 'a zero vector has no direction under cosine'],
-  [-9]: ['INVALID_ARGUMENT', 'a component does not fit in half precision'],
-};
+/** What the codes of c/sv.h (SV_ERROR_LIST), -1 and down, are to a caller. */
+const CODES: readonly ErrorCode[] = [
+  'INVALID_ARGUMENT', 'CORRUPTED', 'WRONG_KEY', 'CORRUPTED', 'CORRUPTED', 'OUT_OF_MEMORY',
+  'INVALID_ARGUMENT', 'INVALID_ARGUMENT', 'INVALID_ARGUMENT',
+];
+const MEANING_BYTES = 64;
 
 type Plain = Uint8Array | Float32Array | Uint32Array | Float64Array;
 
@@ -110,28 +104,17 @@ export class Core {
     return new Uint32Array(this.exports.memory.buffer, pointer, length).slice();
   }
 
+  /** A view of all memory, for single numbers. */
+  get view(): DataView {
+    return new DataView(this.exports.memory.buffer);
+  }
+
   word(pointer: number): number {
-    return new DataView(this.exports.memory.buffer).getUint32(pointer, true);
+    return this.view.getUint32(pointer, true);
   }
 
   setWord(pointer: number, value: number): void {
-    new DataView(this.exports.memory.buffer).setUint32(pointer, value, true);
-  }
-
-  float(pointer: number): number {
-    return new DataView(this.exports.memory.buffer).getFloat32(pointer, true);
-  }
-
-  setFloat(pointer: number, value: number): void {
-    new DataView(this.exports.memory.buffer).setFloat32(pointer, value, true);
-  }
-
-  double(pointer: number): number {
-    return new DataView(this.exports.memory.buffer).getFloat64(pointer, true);
-  }
-
-  setDouble(pointer: number, value: number): void {
-    new DataView(this.exports.memory.buffer).setFloat64(pointer, value, true);
+    this.view.setUint32(pointer, value, true);
   }
 
   fill(pointer: number, length: number, value: number): void {
@@ -166,7 +149,8 @@ export class Core {
   /** Turns a negative code into the error it stands for; `what` names the object or argument. */
   check(code: number, what: string): number {
     if (code >= 0) return code;
-    const [name, meaning] = CODES[code] ?? ['CORRUPTED', `core error ${code}`];
-    throw new SealvecError(name, `${what}: ${meaning}`);
+    const text = this.bytes(this.exports.sv_error_meaning(code), MEANING_BYTES);
+    const meaning = String.fromCharCode(...text.subarray(0, text.indexOf(0)));
+    throw new SealvecError(CODES[-1 - code] ?? 'CORRUPTED', `${what}: ${meaning}`);
   }
 }

@@ -3,6 +3,7 @@ import { hex } from './bytes.js';
 import { SealvecError } from './errors.js';
 import { type Manifest, namedObjects } from './manifest.js';
 import { type ObjectContext, objectKey, type ObjectRef } from './object.js';
+import type { Storage } from '../types/api.js';
 
 /** What was written was condemned by another writer, who took it for the orphans of a dead one. */
 export class OrphanedError extends SealvecError {
@@ -11,8 +12,11 @@ export class OrphanedError extends SealvecError {
   }
 }
 
+/** An index that objects can be written to. */
+type DraftContext = ObjectContext & { readonly storage: Storage };
+
 export class Draft {
-  readonly context: ObjectContext;
+  readonly context: DraftContext;
   /** The last commit that is known not to have taken these objects for orphans. */
   checked: number;
   /**
@@ -24,7 +28,7 @@ export class Draft {
   #passing: ObjectRef[] = [];
 
   /** `base` is the newest commit known before anything is written. */
-  constructor(context: ObjectContext, base: Manifest) {
+  constructor(context: DraftContext, base: Manifest) {
     this.context = context;
     this.checked = base.generation;
   }

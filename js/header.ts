@@ -8,7 +8,7 @@
  */
 import { ByteWriter, sameBytes } from './bytes.js';
 import { SealvecError } from './errors.js';
-import { FORMAT_VERSION, SUITE } from './keys.js';
+import { FORMAT_VERSION, SUITE } from './version.js';
 import type { Storage } from '../types/api.js';
 
 const MAGIC = new TextEncoder().encode('SVINDEX1');

@@ -21,11 +21,11 @@ import {
   SIGNATURE, verify,
 } from './crypto.js';
 import { SealvecError } from './errors.js';
+import { type ObjectKeyring, type ObjectKeys, unknownEpoch } from './object-keys.js';
+import { FORMAT_VERSION, SUITE } from './version.js';
+import type { ExposedKeys } from '../types/protocol.js';
 
 const MAGIC = new TextEncoder().encode('SVKEYSLT');
-export const FORMAT_VERSION = 1;
-/** XChaCha20-Poly1305, BLAKE2b, Ed25519, SipHash-2-4. */
-export const SUITE = 1;
 const HEADER = 64;
 const SLOT_HEADER = 80;
 const ROOT = 1;
@@ -37,14 +37,12 @@ export function slotsKey(indexId: Uint8Array, number: number): string {
 }
 
 /** Subkeys of one epoch, one for each purpose. */
-export interface EpochKeys {
+export interface EpochKeys extends ObjectKeys {
   readonly manifest: Secret;
-  readonly objects: Secret;
-  readonly ids: Secret;
 }
 
 /** What a slot opens: the right to read, and with the writer seed the right to write. */
-export class Keyring {
+export class Keyring implements ObjectKeyring {
   readonly core: Core;
   readonly number: number;
   readonly adminPublic: Uint8Array;
@@ -65,19 +63,15 @@ export class Keyring {
     this.writerSeed = writerSeed;
   }
 
-  /** The epoch that new objects are sealed under. */
   get epoch(): number {
     return Math.max(...this.#data.keys());
   }
 
-  /** Subkeys of an epoch; CORRUPTED when the keyring does not hold it. */
   keys(epoch: number): EpochKeys {
     const known = this.#epochs.get(epoch);
     if (known) return known;
     const data = this.#data.get(epoch);
-    if (!data) {
-      throw new SealvecError('CORRUPTED', `an object names epoch ${epoch}, which has no key`);
-    }
+    if (!data) throw unknownEpoch(epoch);
     const keys = {
       manifest: deriveSubkey(data, 'manifest'),
       objects: deriveSubkey(data, 'objects'),
@@ -87,17 +81,12 @@ export class Keyring {
     return keys;
   }
 
-  /** What a training worker needs, to be transferred to it: data keys only, no signing seed. */
-  expose(): [number, Uint8Array][] {
-    return [...this.#data].map(([epoch, secret]) => [epoch, secret.expose()]);
-  }
-
-  /** The keyring of a training worker: it seals and opens objects and signs nothing. */
-  static forWorker(core: Core, exposed: [number, Uint8Array][]): Keyring {
-    const none = { admin: new Uint8Array(), writer: new Uint8Array() };
-    const data = new Map(exposed.map(([epoch, bytes]) => [epoch, new Secret(core, bytes)]));
-    for (const [, bytes] of exposed) bytes.fill(0);
-    return new Keyring(core, 0, data, none);
+  /** What a training worker needs, to be handed to it; fill it with 0 after use. */
+  expose(): ExposedKeys[] {
+    return [...this.#data.keys()].map((epoch) => {
+      const { objects, ids } = this.keys(epoch);
+      return { epoch, objects: objects.expose(), ids: ids.expose() };
+    });
   }
 
   wipe(): void {

@@ -1,7 +1,11 @@
 /** A share of a clustering: rows of some groups, and what the passes over them sum up. */
 import type { Arena, Core } from './core.js';
-import { type KmeansRows, Lloyd, splitGroups, type Tick } from './kmeans.js';
+import { findLevel, type KmeansRows, Lloyd, type Tick } from './kmeans.js';
+import type { Sample } from './training-sample.js';
 import type { KmeansOptions, MoveResult, Share } from '../types/protocol.js';
+
+/** Passes at most that split a group: they only prepare those that count. */
+const SPLIT_ITERS = 4;
 
 export class KmeansPart {
   readonly #core: Core;
@@ -11,20 +15,32 @@ export class KmeansPart {
   readonly #options: KmeansOptions;
   #lloyd: Lloyd | undefined;
 
-  /** Takes over the rows, and the arena that holds them. */
-  constructor(core: Core, arena: Arena, rows: KmeansRows, share: Share, options: KmeansOptions) {
+  /** Takes over the rows, of `dim` components. */
+  constructor(
+    core: Core, { arena, pointer, n }: Sample, dim: number, share: Share, options: KmeansOptions,
+  ) {
     this.#core = core;
     this.#arena = arena;
-    this.#rows = rows;
+    this.#rows = { pointer, n, dim };
     this.#share = share;
     this.#options = options;
   }
 
-  /** The centroids that the groups find for their lists. */
+  /** The centroids that the groups find for their lists, group after group. */
   async split(seats: readonly number[], tick: Tick): Promise<Float32Array<ArrayBuffer>> {
+    const { pointer, dim } = this.#rows;
     const { starts, first } = this.#share;
-    const options = { ...this.#options, seed: this.#options.seed + first };
-    return splitGroups(this.#core, this.#rows, starts, seats, options, tick);
+    const centroids = new Float32Array(seats.reduce((sum, k) => sum + k, 0) * dim);
+    let done = 0;
+    for (const [g, k] of seats.entries()) {
+      if (k === 0) continue;
+      const from = starts[g] ?? 0;
+      const group = { pointer: pointer + from * dim * 4, n: (starts[g + 1] ?? 0) - from, dim };
+      const options = { ...this.#options, seed: this.#options.seed + first + g };
+      centroids.set(await findLevel(this.#core, group, options, k, SPLIT_ITERS, tick), done * dim);
+      done += k;
+    }
+    return centroids;
   }
 
   /** Adds up a pass over the rows: the sums of each run of groups that counts as one. */
@@ -49,8 +65,7 @@ export class KmeansPart {
     if (!lloyd) throw new Error('this worker has begun no pass');
     for (const part of sums) lloyd.addSums(part);
     lloyd.finish();
-    const { compareAll, iterations, stop } = lloyd;
-    return { centroids: lloyd.read(), compareAll, iterations, stop };
+    return { centroids: lloyd.read(), ...lloyd.status };
   }
 
   free(): void {

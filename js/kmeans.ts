@@ -3,20 +3,20 @@
  * training-cluster.ts says how the parts make a whole.
  */
 import type { Arena, Core } from './core.js';
-import type { KmeansOptions } from '../types/protocol.js';
+import { Sieve } from './sieve.js';
+import type { Sample } from './training-sample.js';
+import type { GroupResult, KmeansOptions } from '../types/protocol.js';
 
-/** Offsets in `struct sv_kmeans` of c/sv.h under wasm32. */
+/** Offsets in `struct sv_kmeans` of c/sv.h under wasm32; n, dim, k, ... come first. */
 const KMEANS = {
-  n: 0, dim: 4, k: 8, nGroups: 12, maxIters: 16, tolerance: 20, stall: 24, seed: 32, iteration: 48,
-  nextRow: 52, compareAll: 60, stop: 68, size: 112,
+  tolerance: 20, seed: 32, iteration: 48, nextRow: 52, compareAll: 60, stop: 68, size: 112,
 } as const;
 /** Multiplications in one step, about 10 ms of them. */
 const STEP_MACS = 2e8;
 /** Lists from which two levels pay. */
 const TWO_LEVEL = 128;
-/** Passes of each level at most: they only prepare the passes that count. */
+/** Passes of the first level at most: they only prepare those that count. */
 const GROUP_ITERS = 8;
-const SHARE_ITERS = 4;
 const LEVEL_STALL = 0.02;
 /** Rows per group that the groups are found on. */
 const GROUP_ROWS = 256;
@@ -24,9 +24,9 @@ const GROUP_ROWS = 256;
 const RANGES = 4;
 
 /** What prepares the passes that count stops sooner than they. */
-function level(options: KmeansOptions, maxIters: number): KmeansOptions {
+function level(options: KmeansOptions, k: number, maxIters: number): KmeansOptions {
   const most = Math.min(options.maxIters, maxIters);
-  return { ...options, tolerance: 0, stall: LEVEL_STALL, maxIters: most };
+  return { ...options, k, tolerance: 0, stall: LEVEL_STALL, maxIters: most };
 }
 
 export interface KmeansRows {
@@ -69,12 +69,9 @@ export class Lloyd {
     const state = arena.take(KMEANS.size);
     this.#state = state;
     core.fill(state, KMEANS.size, 0);
-    for (const [at, value] of [
-      [KMEANS.n, n], [KMEANS.dim, dim], [KMEANS.k, k], [KMEANS.nGroups, nGroups],
-      [KMEANS.maxIters, options.maxIters], [KMEANS.seed, options.seed],
-    ] as const) core.setWord(state + at, value);
-    core.setFloat(state + KMEANS.tolerance, options.tolerance);
-    core.setFloat(state + KMEANS.stall, options.stall);
+    core.write(state, Uint32Array.of(n, dim, k, nGroups, options.maxIters));
+    core.write(state + KMEANS.tolerance, Float32Array.of(options.tolerance, options.stall));
+    core.setWord(state + KMEANS.seed, options.seed);
     this.#scratch = arena.take(core.exports.sv_kmeans_scratch_size(n, dim, k, nGroups));
     core.check(core.exports.sv_kmeans_start(
       state, rows.pointer, starts ? arena.put(starts) : 0, warm ? 1 : 0, this.centroids,
@@ -82,27 +79,23 @@ export class Lloyd {
     ), 'nLists');
   }
 
-  get iterations(): number {
-    return this.#core.word(this.#state + KMEANS.iteration);
+  #word(at: number): number {
+    return this.#core.word(this.#state + at);
   }
 
-  get compareAll(): boolean {
-    return this.#core.word(this.#state + KMEANS.compareAll) !== 0;
-  }
-
-  /** `enum sv_kmeans_stop` of c/sv.h. */
-  get stop(): number {
-    return this.#core.word(this.#state + KMEANS.stop);
-  }
-
-  get #nextRow(): number {
-    return this.#core.word(this.#state + KMEANS.nextRow);
+  get status(): { iterations: number; compareAll: boolean; stop: number } {
+    return {
+      iterations: this.#word(KMEANS.iteration), compareAll: this.#word(KMEANS.compareAll) !== 0,
+      stop: this.#word(KMEANS.stop),
+    };
   }
 
   /** Goes on with the pass as far as row `end`. */
   async step(end: number, tick: Tick): Promise<void> {
     const { exports } = this.#core;
-    for (let at = this.#nextRow; at < end; at = this.#nextRow) {
+    for (;;) {
+      const at = this.#word(KMEANS.nextRow);
+      if (at >= end) return;
       const rows = Math.min(this.#step, end - at);
       this.#core.check(exports.sv_kmeans_step(
         this.#state, this.#rows.pointer, rows, this.centroids, this.#scratch,
@@ -156,11 +149,11 @@ export class Lloyd {
   }
 }
 
-/** The centroids that Lloyd's algorithm finds from rows drawn by the seed. */
-async function lloyd(
-  core: Core, rows: KmeansRows, options: KmeansOptions, tick: Tick,
+/** The k centroids of one level, found from rows drawn by the seed. */
+export async function findLevel(
+  core: Core, rows: KmeansRows, options: KmeansOptions, k: number, maxIters: number, tick: Tick,
 ): Promise<Float32Array<ArrayBuffer>> {
-  const run = new Lloyd(core, rows, options, false);
+  const run = new Lloyd(core, rows, level(options, k, maxIters), false);
   try {
     return await run.run(tick);
   } finally {
@@ -179,13 +172,9 @@ function drawRows(
   return drawn;
 }
 
-/** Rows brought into groups, which begin at `starts`, in memory of the arena. */
-export interface Grouped {
-  readonly arena: Arena;
-  readonly pointer: number;
-  readonly starts: Uint32Array;
-  /** Where the passes begin; undefined where each group finds its share of the lists first. */
-  readonly centroids: Float32Array<ArrayBuffer> | undefined;
+/** Rows in the order of their groups, which begin at `starts`. */
+export interface Grouped extends GroupResult {
+  readonly rows: Sample;
 }
 
 /** Finds the centroids of groups, on some of the rows. */
@@ -196,8 +185,8 @@ async function findGroups(
   const arena = core.arena();
   try {
     const pointer = drawRows(core, arena, rows, n, options.seed);
-    const found = { ...level(options, GROUP_ITERS), k: nGroups };
-    return await lloyd(core, { pointer, n, dim: rows.dim }, found, tick);
+    const some = { pointer, n, dim: rows.dim };
+    return await findLevel(core, some, options, nGroups, GROUP_ITERS, tick);
   } finally {
     arena.free();
   }
@@ -209,61 +198,39 @@ function orderRows(
 ): Uint32Array {
   const { exports } = core;
   const nGroups = groups.length / dim;
-  const sieve = s.take(exports.sv_sieve_size(nGroups, dim));
+  const sieve = new Sieve(core, s, groups, dim);
   const lists = s.take(n * 4);
   const order = s.take(n * 4);
   const starts = s.take((nGroups + 1) * 4);
-  core.check(exports.sv_sieve_pack(s.put(groups), 0, nGroups, dim, sieve), 'k-means');
-  core.check(exports.sv_assign(
-    pointer, n, dim, sieve, nGroups, s.take(exports.sv_sieve_scratch_size(nGroups, dim)),
-    lists, s.take(n * 4),
-  ), 'k-means');
+  sieve.assign(pointer, n, sieve.scratch(s), lists, s.take(n * 4));
   core.check(exports.sv_order_by_list(lists, n, nGroups, order, starts), 'k-means');
   core.check(exports.sv_rows_gather(pointer, n, dim * 4, order, n, out), 'k-means');
   return core.words(starts, nGroups + 1);
 }
 
-/** Brings rows into groups. The arena that holds them is the answer's, or freed. */
+/** Brings rows into groups; their memory becomes the answer's, or is freed. */
 export async function groupRows(
-  core: Core, held: Arena, rows: KmeansRows, options: KmeansOptions, tick: Tick,
+  core: Core, held: Sample, dim: number, options: KmeansOptions, tick: Tick,
 ): Promise<Grouped> {
-  const { pointer, n, dim } = rows;
+  const { n } = held;
+  const rows = { pointer: held.pointer, n, dim };
   const { k, seed } = options;
   if (k < TWO_LEVEL) {
     const centroids = core.withScratch((s) =>
       core.floats(drawRows(core, s, rows, k, seed), k * dim));
     const starts = Uint32Array.from({ length: RANGES + 1 }, (_, i) => Math.floor(n * i / RANGES));
-    return { arena: held, pointer, starts, centroids };
+    return { rows: held, starts, centroids };
   }
   const arena = core.arena();
   try {
     const groups = await findGroups(core, rows, options, Math.round(Math.sqrt(k)), tick);
-    const ordered = arena.take(n * dim * 4);
-    const starts = core.withScratch((s) => orderRows(core, s, rows, groups, ordered));
-    return { arena, pointer: ordered, starts, centroids: undefined };
+    const pointer = arena.take(n * dim * 4);
+    const starts = core.withScratch((s) => orderRows(core, s, rows, groups, pointer));
+    return { rows: { arena, pointer, n }, starts, centroids: undefined };
   } catch (error) {
     arena.free();
     throw error;
   } finally {
-    held.free();
+    held.arena.free();
   }
-}
-
-/** The centroids of each group's share of the lists, group after group. */
-export async function splitGroups(
-  core: Core, { pointer, dim }: KmeansRows, starts: Uint32Array, seats: readonly number[],
-  options: KmeansOptions, tick: Tick,
-): Promise<Float32Array<ArrayBuffer>> {
-  const total = seats.reduce((sum, k) => sum + k, 0);
-  const centroids = new Float32Array(total * dim);
-  let done = 0;
-  for (const [g, k] of seats.entries()) {
-    if (k === 0) continue;
-    const from = starts[g] ?? 0;
-    const group = { pointer: pointer + from * dim * 4, n: (starts[g + 1] ?? 0) - from, dim };
-    const part = { ...level(options, SHARE_ITERS), k, seed: options.seed + g };
-    centroids.set(await lloyd(core, group, part, tick), done * dim);
-    done += k;
-  }
-  return centroids;
 }

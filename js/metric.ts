@@ -1,5 +1,7 @@
 /** Metrics as the core knows them. */
+import type { Core } from './core.js';
 import type { Metric } from '../types/api.js';
+import type { IndexConfig } from '../types/format.js';
 
 /** The number of a metric in c/sv.h; both euclidean ones rank by the square. */
 export function coreMetric(metric: Metric): 0 | 1 | 2 {
@@ -20,4 +22,13 @@ export function routeDimension(metric: Metric, dimension: number): number {
 /** Whether rows are in that space as they are. */
 export function isRouted(metric: Metric): boolean {
   return coreMetric(metric) === 0;
+}
+
+/** Routes n rows of wasm memory to `out` (c/sv.h). */
+export function routeRows(
+  core: Core, { metric, dimension }: IndexConfig, rows: number, n: number, maxNorm: number,
+  out: number,
+): void {
+  const code = coreMetric(metric);
+  core.check(core.exports.sv_route_rows(code, rows, n, dimension, maxNorm, out), 'vectors');
 }

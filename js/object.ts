@@ -13,11 +13,12 @@
  *
  * History: version 1, 2026.
  */
-import { ByteWriter, hex, randomBytes, sameBytes } from './bytes.js';
+import { hex, randomBytes, sameBytes } from './bytes.js';
 import type { Core } from './core.js';
 import { hash } from './crypto.js';
 import { SealvecError } from './errors.js';
-import { FORMAT_VERSION, SUITE, type Keyring } from './keys.js';
+import type { ObjectKeyring } from './object-keys.js';
+import { FORMAT_VERSION, SUITE } from './version.js';
 import type { Storage } from '../types/api.js';
 import type { ObjectRef, ObjectType } from '../types/format.js';
 
@@ -36,11 +37,11 @@ const SEALED_AT_ONCE = 8;
 export const OBJECT_TYPES: Readonly<Record<ObjectType, number>> =
   { segment: 1, centroids: 2, tombstones: 3 };
 
-/** All that reading and writing sealed objects of one index needs. */
+/** All that sealing and reading objects of one index needs. */
 export interface ObjectContext {
   readonly core: Core;
-  readonly keyring: Keyring;
-  readonly storage: Storage;
+  readonly keyring: ObjectKeyring;
+  readonly storage: Pick<Storage, 'read'>;
   readonly indexId: Uint8Array;
 }
 
@@ -84,10 +85,17 @@ export function objectSize(ref: Pick<ObjectRef, 'lengths'>): number {
 }
 
 function header(indexId: Uint8Array, ref: Omit<ObjectRef, 'tableHash'>): Uint8Array {
-  const chunks = ref.lengths.reduce((sum, length) => sum + chunkCount(length), 0);
-  return new ByteWriter().bytes(MAGIC).u16(FORMAT_VERSION).u16(SUITE).u8(OBJECT_TYPES[ref.type])
-    .bytes(new Uint8Array(3)).bytes(indexId).bytes(ref.id).u32(ref.epoch).u32(chunks)
-    .bytes(new Uint8Array(8)).done();
+  const bytes = new Uint8Array(HEADER);
+  const view = new DataView(bytes.buffer);
+  bytes.set(MAGIC);
+  view.setUint16(8, FORMAT_VERSION, true);
+  view.setUint16(10, SUITE, true);
+  bytes[12] = OBJECT_TYPES[ref.type];
+  bytes.set(indexId, 16);
+  bytes.set(ref.id, 32);
+  view.setUint32(48, ref.epoch, true);
+  view.setUint32(52, ref.lengths.reduce((sum, length) => sum + chunkCount(length), 0), true);
+  return bytes;
 }
 
 /** Seals sections that lie in wasm memory into the bytes of a new object under a random id. */

@@ -1,4 +1,5 @@
 /** Rows in wasm memory become a sealed segment: the one way in of upsert, merge and training. */
+import { gatherBlobs, textSection } from './blobs.js';
 import type { Clustering } from './clustering.js';
 import type { Arena, Core } from './core.js';
 import { type IndexConfig, type SegmentEntry, SECTIONS, vectorBytes } from './manifest.js';
@@ -16,41 +17,10 @@ export interface RowBatch {
 export interface PackedSegment {
   readonly entry: SegmentEntry;
   readonly bytes: Uint8Array;
-  /** Which row of the batch became each row of the segment; undefined if all kept their place. */
-  readonly order: Uint32Array | undefined;
-}
-
-const encoder = new TextEncoder();
-
-/** A blob section out of the bytes of each row. */
-export function blobSection(blobs: readonly (Uint8Array | undefined)[]): Uint8Array {
-  const base = (blobs.length + 1) * 4;
-  const total = blobs.reduce((sum, blob) => sum + (blob?.length ?? 0), 0);
-  const out = new Uint8Array(base + total);
-  const offsets = new DataView(out.buffer);
-  let at = 0;
-  blobs.forEach((blob, i) => {
-    if (blob) out.set(blob, base + at);
-    at += blob?.length ?? 0;
-    offsets.setUint32((i + 1) * 4, at, true);
-  });
-  return out;
-}
-
-/** A blob section of texts. */
-export function textSection(texts: readonly string[]): Uint8Array {
-  const joined = encoder.encode(texts.join(''));
-  const ascii = joined.length === texts.reduce((sum, text) => sum + text.length, 0);
-  if (!ascii) return blobSection(texts.map((text) => encoder.encode(text)));
-  const base = (texts.length + 1) * 4;
-  const out = new Uint8Array(base + joined.length);
-  const offsets = new DataView(out.buffer);
-  out.set(joined, base);
-  texts.reduce((at, text, i) => {
-    offsets.setUint32((i + 1) * 4, at + text.length, true);
-    return at + text.length;
-  }, 0);
-  return out;
+  /** Which row of the batch became each row of the segment; empty for a batch without lists. */
+  readonly order: Uint32Array;
+  /** Rows per list. */
+  readonly counts: Uint32Array;
 }
 
 /** SipHash of each id of a blob section, 8 bytes each, under the ids key of an epoch. */
@@ -74,27 +44,10 @@ export function hashIds(context: ObjectContext, epoch: number, ids: readonly str
   });
 }
 
-function gatherBlobs(
-  core: Core, s: Arena, section: SectionSource, n: number, picks: number,
-): SectionSource {
-  const { exports } = core;
-  const from = section.pointer;
-  core.check(exports.sv_blobs_check(from, section.length, n), 'blobs');
-  const length = core.check(exports.sv_blobs_gather_size(from, n, picks, n), 'blobs');
-  const pointer = s.take(length);
-  core.check(exports.sv_blobs_gather(from, n, picks, n, pointer, length), 'blobs');
-  return { pointer, length };
-}
-
 /** The lists section: pairs of list and rows, of the lists that have any. */
-function listsSection(core: Core, s: Arena, starts: number, nLists: number): SectionSource {
-  const pairs: number[] = [];
-  const at = core.words(starts, nLists + 1);
-  for (let list = 0; list < nLists; list++) {
-    const rows = (at[list + 1] ?? 0) - (at[list] ?? 0);
-    if (rows > 0) pairs.push(list, rows);
-  }
-  return { pointer: s.put(Uint32Array.from(pairs)), length: pairs.length * 4 };
+function listsSection(s: Arena, counts: Uint32Array): SectionSource {
+  const pairs = Uint32Array.from([...counts.entries()].filter(([, rows]) => rows > 0).flat());
+  return { pointer: s.put(pairs), length: pairs.byteLength };
 }
 
 function idTable(context: ObjectContext, s: Arena, ids: SectionSource, n: number): SectionSource {
@@ -106,9 +59,7 @@ function idTable(context: ObjectContext, s: Arena, ids: SectionSource, n: number
   return { pointer, length: n * 12 };
 }
 
-interface Ordered {
-  readonly lists: SectionSource;
-  readonly order: Uint32Array | undefined;
+interface Ordered extends Pick<PackedSegment, 'order' | 'counts'> {
   readonly batch: RowBatch;
 }
 
@@ -123,13 +74,14 @@ function orderByList(
   const rowBytes = config.dimension * 4;
   const vectors = s.take(n * rowBytes);
   core.check(core.exports.sv_rows_gather(batch.vectors, n, rowBytes, picks, n, vectors), 'vectors');
+  const begins = core.words(starts, nLists + 1);
+  const counts = begins.subarray(1).map((end, list) => end - (begins[list] ?? 0));
   return {
-    lists: listsSection(core, s, starts, nLists),
-    order: core.words(picks, n),
+    order: core.words(picks, n), counts,
     batch: {
-      n, vectors, ids: gatherBlobs(core, s, batch.ids, n, picks),
-      metadata: gatherBlobs(core, s, batch.metadata, n, picks),
-      contents: gatherBlobs(core, s, batch.contents, n, picks),
+      n, vectors, ids: gatherBlobs(core, s, batch.ids, n, picks, n),
+      metadata: gatherBlobs(core, s, batch.metadata, n, picks, n),
+      contents: gatherBlobs(core, s, batch.contents, n, picks, n),
     },
   };
 }
@@ -153,14 +105,13 @@ export function packSegment(
 ): PackedSegment {
   const { core } = context;
   return core.withScratch((s) => {
-    const none = { pointer: 0, length: 0 };
-    const ordered: Ordered = lists !== undefined
-      ? orderByList(core, s, batch, config, nLists, lists)
-      : { lists: none, order: undefined, batch };
-    const rows = ordered.batch;
+    const none = new Uint32Array();
+    const { batch: rows, order, counts }: Ordered = lists === undefined
+      ? { batch, order: none, counts: none }
+      : orderByList(core, s, batch, config, nLists, lists);
     const sections: SectionSource[] = [];
-    sections[SECTIONS.lists] = ordered.lists;
-    sections[SECTIONS.codes] = none;
+    sections[SECTIONS.lists] = listsSection(s, counts);
+    sections[SECTIONS.codes] = { pointer: 0, length: 0 };
     sections[SECTIONS.vectors] = storedVectors(core, s, rows, config);
     sections[SECTIONS.ids] = rows.ids;
     sections[SECTIONS.idTable] = idTable(context, s, rows.ids, rows.n);
@@ -171,7 +122,7 @@ export function packSegment(
       object: ref, rows: rows.n, listed: lists !== undefined, dead: 0, tombstones: undefined,
       deadRows: new Uint32Array(),
     };
-    return { entry, bytes, order: ordered.order };
+    return { entry, bytes, order, counts };
   });
 }
 

@@ -3,20 +3,15 @@
  * any core, the caller's or a worker's.
  */
 import { allOf } from './all.js';
-import type { Arena, Core } from './core.js';
-import { type IndexConfig, type SegmentEntry, SECTIONS } from './manifest.js';
+import { checkBlobs, concatBlobs, gatherBlobs } from './blobs.js';
+import type { Arena } from './core.js';
+import { type IndexConfig, SECTIONS } from './manifest.js';
 import { type ObjectContext, ObjectReader, type SectionSource } from './object.js';
 import type { RowBatch } from './pack.js';
 import { type KeptRows, readVectors } from './stored-vectors.js';
+import type { Piece } from '../types/protocol.js';
 
-/** Live rows of one segment, ascending, within [from, to). */
-export interface Piece {
-  readonly entry: SegmentEntry;
-  readonly from: number;
-  readonly to: number;
-  /** Row numbers within the segment. */
-  readonly rows: Uint32Array;
-}
+export type { Piece };
 
 /** Bytes that a piece takes decrypted, all sections, about. */
 export function pieceBytes(piece: Piece, config: IndexConfig): number {
@@ -55,46 +50,10 @@ async function readBlobs(
       core.move(whole + table, plain, size);
     });
   }
-  core.check(core.exports.sv_blobs_check(whole, table + size, n), 'a segment');
-  if (piece.rows.length === n) return { pointer: whole, length: table + size };
-  return gatherBlobs(core, arena, whole, n, piece);
-}
-
-/** The blobs of a piece's rows, out of those of all its rows from first to last. */
-function gatherBlobs(
-  core: Core, arena: Arena, whole: number, n: number, { from, rows }: Piece,
-): SectionSource {
-  const { exports } = core;
-  const picks = arena.put(rows.map((row) => row - from));
-  const size = exports.sv_blobs_gather_size(whole, n, picks, rows.length);
-  const length = core.check(size, 'a segment');
-  const pointer = arena.take(length);
-  core.check(
-    exports.sv_blobs_gather(whole, n, picks, rows.length, pointer, length), 'a segment',
-  );
-  return { pointer, length };
-}
-
-/** One blob section out of those of several pieces. */
-function concat(
-  core: Core, arena: Arena, parts: readonly SectionSource[], rows: readonly number[],
-): SectionSource {
-  const [only] = parts;
-  if (parts.length === 1 && only) return only;
-  const lengths = arena.put(Uint32Array.from(parts, (part) => part.length));
-  const counts = arena.put(Uint32Array.from(rows));
-  const total = parts.reduce((sum, part) => sum + part.length, 0);
-  const joined = arena.take(total);
-  parts.reduce((at, part) => {
-    core.move(joined + at, part.pointer, part.length);
-    return at + part.length;
-  }, 0);
-  const { exports } = core;
-  const n = parts.length;
-  const length = core.check(exports.sv_blobs_concat_size(lengths, counts, n), 'segments');
-  const pointer = arena.take(length);
-  core.check(exports.sv_blobs_concat(joined, lengths, counts, n, pointer, length), 'segments');
-  return { pointer, length };
+  const blobs = { pointer: whole, length: table + size };
+  if (piece.rows.length === n) return checkBlobs(core, blobs, n);
+  const picks = arena.put(piece.rows.map((row) => row - from));
+  return gatherBlobs(core, arena, blobs, n, picks, piece.rows.length);
 }
 
 /** The rows of all pieces, one after another, in memory of the arena. */
@@ -125,8 +84,8 @@ export async function readPieces(
     at += piece.rows.length;
   }
   return {
-    n, vectors, ids: concat(core, arena, ids, counts),
-    metadata: concat(core, arena, metadata, counts),
-    contents: concat(core, arena, contents, counts),
+    n, vectors, ids: concatBlobs(core, arena, ids, counts),
+    metadata: concatBlobs(core, arena, metadata, counts),
+    contents: concatBlobs(core, arena, contents, counts),
   };
 }

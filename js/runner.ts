@@ -3,17 +3,22 @@ import { Pace } from './breathe.js';
 import { Core } from './core.js';
 import type { Endpoint } from './endpoint.js';
 import { fromWire, toWire } from './errors.js';
-import { Keyring } from './keys.js';
+import type { Keyring } from './keys.js';
 import type { IndexConfig } from './manifest.js';
 import type { ObjectContext } from './object.js';
+import { WorkerKeyring, wipeExposed } from './object-keys.js';
 import { isGiven } from './storage/typed.js';
 import { TrainingTasks } from './training-tasks.js';
 import { START_TIMEOUT, tooSlow, workerError } from './worker-errors.js';
+import type { Storage } from '../types/api.js';
 import type { Reply, Request, Task, TaskResults } from '../types/protocol.js';
 
 type Read = Extract<Reply, { type: 'read' }>;
 type OnProgress = (fraction: number) => void;
 export type Result<T extends Task> = TaskResults[T['name']];
+
+/** The context of the thread that trains: it has the storage, and the keys that workers need. */
+export type OwnContext = ObjectContext & { readonly keyring: Keyring; readonly storage: Storage };
 
 export interface Runner {
   start(module: WebAssembly.Module, config: IndexConfig): Promise<void>;
@@ -27,13 +32,13 @@ export interface Runner {
 /** A runner in a worker of its own. */
 export class WorkerRunner implements Runner {
   readonly #endpoint: Endpoint;
-  readonly #context: ObjectContext;
+  readonly #context: OwnContext;
   #settle: { resolve: (value: unknown) => void; reject: (error: unknown) => void } | undefined;
   #progress: OnProgress | undefined;
   #ended: { reason: unknown } | undefined;
   memory = 0;
 
-  constructor(endpoint: Endpoint, context: ObjectContext) {
+  constructor(endpoint: Endpoint, context: OwnContext) {
     this.#endpoint = endpoint;
     this.#context = context;
     endpoint.listen(
@@ -49,7 +54,7 @@ export class WorkerRunner implements Runner {
       await this.#ask({ type: 'start', module, keys, indexId, config });
     } finally {
       clearTimeout(timer);
-      for (const [, key] of keys) key.fill(0);
+      wipeExposed(keys);
     }
   }
 
@@ -108,16 +113,16 @@ export class WorkerRunner implements Runner {
 
 /** A runner in this thread: it gives way between steps of about 10 ms. */
 export class InlineRunner implements Runner {
-  readonly #context: ObjectContext;
+  readonly #context: OwnContext;
   #core: Core | undefined;
-  #keyring: Keyring | undefined;
+  #keyring: WorkerKeyring | undefined;
   #tasks: TrainingTasks | undefined;
   #progress: OnProgress | undefined;
   #ended: { reason: unknown } | undefined;
   readonly #pace = new Pace();
   #running = false;
 
-  constructor(context: ObjectContext) {
+  constructor(context: OwnContext) {
     this.#context = context;
   }
 
@@ -125,7 +130,7 @@ export class InlineRunner implements Runner {
     const { storage, indexId, keyring: owner } = this.#context;
     const core = await Core.instantiate(module);
     if (this.#ended) throw this.#ended.reason;
-    const keyring = Keyring.forWorker(core, owner.expose());
+    const keyring = new WorkerKeyring(core, owner.expose());
     this.#core = core;
     this.#keyring = keyring;
     this.#tasks = new TrainingTasks(

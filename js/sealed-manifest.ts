@@ -17,11 +17,12 @@ import {
   COMMITMENT, deriveCommitted, equal, hash, open, OVERHEAD, SALT, seal, sign, SIGNATURE, verify,
 } from './crypto.js';
 import { SealvecError } from './errors.js';
-import { FORMAT_VERSION, SUITE, type Keyring } from './keys.js';
+import type { Keyring } from './keys.js';
 import {
   type Manifest, MAX_DIMENSION, MAX_LISTS, SECTION_COUNT, SECTIONS, vectorBytes,
 } from './manifest.js';
 import { OBJECT_TYPES } from './object.js';
+import { FORMAT_VERSION, SUITE } from './version.js';
 import type { Metric, Precision } from '../types/api.js';
 import type { IndexConfig, ObjectRef, ObjectType, SegmentEntry } from '../types/format.js';
 

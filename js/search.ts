@@ -3,6 +3,7 @@ import type { Cache } from './cache.js';
 import type { Arena } from './core.js';
 import { coreMetric, publicDistance } from './metric.js';
 import type { Snapshot } from './snapshot.js';
+import { stopRatio } from './stop-ratio.js';
 import { throwIfAborted } from './abort.js';
 import type { AbortSignalLike } from '../types/api.js';
 
@@ -77,11 +78,12 @@ class Scan {
     word('nLists', snapshot.nLists);
     word('nProbes', Math.min(options.nProbes ?? snapshot.nLists, snapshot.nLists));
     word('minProbes', MIN_PROBES);
-    const stop = options.nProbes === undefined
-      ? snapshot.clustering?.stopRatio(options.targetRecall, k) : undefined;
-    core.setFloat(this.pointer + SCAN.stopRatio, stop ?? Infinity);
+    const { curve } = snapshot.clustering ?? {};
+    const stop = curve && options.nProbes === undefined
+      ? stopRatio(curve, options.targetRecall, k) : Infinity;
+    core.view.setFloat32(this.pointer + SCAN.stopRatio, stop, true);
     const norm = Math.sqrt(query.reduce((sum, x) => sum + x * x, 0));
-    core.setDouble(this.pointer + SCAN.queryNorm, norm);
+    core.view.setFloat64(this.pointer + SCAN.queryNorm, norm, true);
     this.#rank(query);
   }
 
@@ -133,15 +135,16 @@ class Scan {
 
   /** Whether the scan will stop before list number `list` of the order, as far as is known now. */
   #stopsAt(list: number, ahead: number): boolean {
-    const { core } = this.#snapshot;
-    const stopRatio = core.float(this.pointer + SCAN.stopRatio);
-    if (stopRatio === Infinity) return false;
+    const { view } = this.#snapshot.core;
+    const float = (at: number): number => view.getFloat32(at, true);
+    const double = (at: number): number => view.getFloat64(at, true);
+    const ratio = float(this.pointer + SCAN.stopRatio);
+    if (ratio === Infinity) return false;
     if (this.word('count') < this.word('k')) return ahead > LISTS_AHEAD;
-    const worst = core.double(this.word('distances'));
-    const [scale, offset] = [this.pointer + SCAN.scale, this.pointer + SCAN.offset];
-    const radius = core.double(scale) * worst + core.double(offset);
-    const gap = core.float(this.orderDistances + list * 4) - core.float(this.orderDistances);
-    return gap * (list + 1) ** 0.75 > stopRatio * radius;
+    const worst = double(this.word('distances'));
+    const radius = double(this.pointer + SCAN.scale) * worst + double(this.pointer + SCAN.offset);
+    const gap = float(this.orderDistances + list * 4) - float(this.orderDistances);
+    return gap * (list + 1) ** 0.75 > ratio * radius;
   }
 
   #anyAllowed(place: number, allowed: Uint8Array): boolean {

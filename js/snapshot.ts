@@ -6,7 +6,8 @@
 import { allOf } from './all.js';
 import { hex } from './bytes.js';
 import type { Cache } from './cache.js';
-import { Clustering } from './clustering.js';
+import { openCentroids } from './centroids.js';
+import type { Clustering } from './clustering.js';
 import type { Core } from './core.js';
 import { SealvecError } from './errors.js';
 import { liveRows, type Manifest } from './manifest.js';
@@ -39,7 +40,7 @@ async function openClustering(
   if (!clustering) return undefined;
   const name = hex(clustering.object.id);
   if (before?.name === name) return before;
-  return Clustering.open(context, clustering, config, name);
+  return openCentroids(context, clustering, config, name);
 }
 
 /** Bit per row of all segments, 1 for live; undefined when all are. */

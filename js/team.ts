@@ -3,8 +3,7 @@ import { allOf } from './all.js';
 import type { Endpoint } from './endpoint.js';
 import { SealvecError } from './errors.js';
 import type { IndexConfig } from './manifest.js';
-import type { ObjectContext } from './object.js';
-import { InlineRunner, type Runner, WorkerRunner } from './runner.js';
+import { InlineRunner, type OwnContext, type Runner, WorkerRunner } from './runner.js';
 import type { ClientSettings } from './settings.js';
 
 /** What follows a piece of work and may overlap with the next one. */
@@ -26,7 +25,7 @@ function shareOut(count: number, runners: number): (runner: number) => number | 
 
 export class Team {
   readonly #settings: ClientSettings;
-  readonly #context: ObjectContext;
+  readonly #context: OwnContext;
   readonly #started = new WeakSet<Runner>();
   #runners: Runner[] = [];
   #ended: { reason: unknown } | undefined;
@@ -35,7 +34,7 @@ export class Team {
   /** Whether the work is done in the caller's thread. */
   inline = false;
 
-  constructor(settings: ClientSettings, context: ObjectContext) {
+  constructor(settings: ClientSettings, context: OwnContext) {
     this.#settings = settings;
     this.#context = context;
   }

@@ -6,9 +6,10 @@ import type { Runner } from './runner.js';
 import type { IndexStore } from './store.js';
 import type { Team } from './team.js';
 import type { Budget } from './train-budget.js';
-import { cutBatches, stillNamed } from './training-rows.js';
+import { NO_ROW } from './training-queries.js';
+import { cutBatches, livingPieces, stillNamed } from './training-rows.js';
 import type { TrainResult } from '../types/api.js';
-import type { RewriteResult, SealedObject, Source, Span } from '../types/protocol.js';
+import type { SealedObject, Source, Span } from '../types/protocol.js';
 
 /** Segments that are sealed, and may still be being written. */
 export interface Rewritten {
@@ -23,6 +24,10 @@ export interface Output {
   readonly numbers: Uint32Array;
   readonly counts: Uint32Array;
   readonly error: number;
+}
+
+interface Rewrite extends Output {
+  readonly bytes: Uint8Array;
 }
 
 /** The objects of a commit, of which workers hand over more while some are being written. */
@@ -60,16 +65,39 @@ export interface Workshop {
   readonly handover: Handover;
 }
 
+/** Which of the rows with these numbers each query is; both ascending. */
+function placesOf(queries: Uint32Array, numbers: Uint32Array): Uint32Array {
+  let at = 0;
+  return queries.map((query) => {
+    while (at < numbers.length && (numbers[at] ?? 0) < query) at++;
+    return numbers[at] === query ? at : NO_ROW;
+  });
+}
+
+/** Rewrites the living rows of spans; undefined when none is alive. */
+async function rewriteSpans(
+  { store }: Workshop, runner: Runner, spans: readonly Span[], queries: Uint32Array | undefined,
+  onProgress: (fraction: number) => void,
+): Promise<Rewrite | undefined> {
+  const { pieces, numbers } = await livingPieces(store, spans);
+  if (numbers.length === 0) return undefined;
+  const places = queries && placesOf(queries, numbers);
+  const { entry, bytes, order, counts, error } =
+    await runner.run({ name: 'rewrite', pieces, places }, onProgress);
+  return { entry, bytes, counts, error, numbers: order.map((row) => numbers[row] ?? 0) };
+}
+
 /** Rewrites one batch; what other commits removed meanwhile is left out of it. */
 async function rewriteBatch(
-  { store }: Workshop, runner: Runner, batch: readonly Span[], measure: boolean,
+  workshop: Workshop, runner: Runner, batch: readonly Span[], queries: Uint32Array | undefined,
   onProgress: (fraction: number) => void,
-): Promise<RewriteResult | undefined> {
+): Promise<Rewrite | undefined> {
+  const { store } = workshop;
   let spans = batch;
   let { generation } = store.manifest;
   for (let attempt = 0; ; attempt++) {
     try {
-      return await runner.run({ name: 'rewrite', spans, measure }, onProgress);
+      return await rewriteSpans(workshop, runner, spans, queries, onProgress);
     } catch (error) {
       if (!isGone(error)) throw error;
       const newest = await store.refresh();
@@ -84,12 +112,13 @@ async function rewriteBatch(
 }
 
 /**
- * Rewrites the living rows of sources on all runners. `measure` lets them count as neighbours of
- * the queries that recall is measured on; `onProgress` hears which part of the rows is done.
+ * Rewrites the living rows of sources on all runners. `queries` are the numbers of the rows that
+ * recall is measured on, of which these count as neighbours; without, recall is not measured.
+ * `onProgress` hears which part of the rows is done.
  */
 export async function rewriteSources(
-  workshop: Workshop, sources: readonly Source[], limits: Budget, measure: boolean,
-  onProgress: (fraction: number) => void,
+  workshop: Workshop, sources: readonly Source[], limits: Budget, queries: Uint32Array | undefined,
+  onProgress: (fraction: number) => void = () => undefined,
 ): Promise<Rewritten> {
   const { store, team, handover } = workshop;
   const { config } = store.manifest;
@@ -103,7 +132,7 @@ export async function rewriteSources(
       done[at] = rows * fraction;
       onProgress(done.reduce((sum, count) => sum + count, 0) / total);
     };
-    const result = await rewriteBatch(workshop, runner, spans, measure, tell);
+    const result = await rewriteBatch(workshop, runner, spans, queries, tell);
     tell(1);
     if (!result) return async () => undefined;
     const { entry, bytes, numbers, counts, error } = result;

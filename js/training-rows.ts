@@ -8,7 +8,7 @@ import { hex } from './bytes.js';
 import { Pace } from './breathe.js';
 import { type IndexConfig, SECTIONS, type SegmentEntry } from './manifest.js';
 import { type ObjectContext, ObjectReader } from './object.js';
-import type { Source, Span } from '../types/protocol.js';
+import type { Piece, Source, Span } from '../types/protocol.js';
 
 /** Bytes of a row beside its vector and documents: its place in the tables of ids and lists. */
 const ROW_TABLES = 16;
@@ -82,6 +82,24 @@ export function livingRows(bits: Uint8Array | undefined, from: number, to: numbe
   let count = 0;
   for (let row = from; row < to; row++) if (!isSet(bits, row)) rows[count++] = row;
   return rows.subarray(0, count);
+}
+
+/** The living rows of spans, and their numbers. */
+export async function livingPieces(
+  context: ObjectContext, spans: readonly Span[],
+): Promise<{ pieces: Piece[]; numbers: Uint32Array }> {
+  const pieces: Piece[] = [];
+  const numbers = new Uint32Array(spans.reduce((sum, { from, to }) => sum + to - from, 0));
+  let n = 0;
+  for (const { entry, base, from, to } of spans) {
+    const rows = livingRows(await deadBits(context, entry), from, to);
+    const last = rows.at(-1);
+    if (last === undefined) continue;
+    pieces.push({ entry, from: rows[0] ?? 0, to: last + 1, rows });
+    numbers.set(rows.map((row) => base + row), n);
+    n += rows.length;
+  }
+  return { pieces, numbers: numbers.subarray(0, n) };
 }
 
 /**

@@ -25,12 +25,13 @@ import type { TrainPlan } from './train-plan.js';
 import {
   Handover, type Output, rewriteSources, type Rewritten, summarize, type Workshop,
 } from './training-assign.js';
+import { calibrate } from './training-calibrate.js';
 import { clusterSample } from './training-cluster.js';
 import { commitTraining } from './training-commit.js';
-import { drawSample } from './training-draw.js';
+import { drawSample, type Measured } from './training-draw.js';
 import { numberRows, stillNamed } from './training-rows.js';
 import type { TrainResult } from '../types/api.js';
-import type { ClusterResult, SampleResult, SealedObject, Source } from '../types/protocol.js';
+import type { ClusterResult, SealedObject, Source } from '../types/protocol.js';
 
 type Write = <T>(work: () => Promise<T>) => Promise<T>;
 type Used = Pick<
@@ -165,7 +166,7 @@ export class Training {
   }
 
   /** Draws a sample of the newest commit; another process may remove that while it is read. */
-  async #begin(): Promise<{ limits: Budget; sample: SampleResult }> {
+  async #begin(): Promise<{ limits: Budget; sample: Measured }> {
     const { team, store } = this.#workshop;
     const { maxMemory, seed } = this.#plan;
     for (let start = 1; ; start++) {
@@ -179,7 +180,7 @@ export class Training {
       const draw = { sources: this.#sources, rows, queries, seed };
       try {
         const sample = await drawSample(
-          team, draw, limits.keep, (part) => this.#report('sample', part),
+          team, store, draw, limits.keep, (part) => this.#report('sample', part),
         );
         return { limits, sample };
       } catch (error) {
@@ -216,7 +217,7 @@ export class Training {
 
   /** Assigns and commits; once more when another process took what was written for orphans. */
   async #finish(
-    limits: Budget, sample: SampleResult, clusters: ClusterResult,
+    limits: Budget, sample: Measured, clusters: ClusterResult,
   ): Promise<{ outputs: Output[]; gained: number; manifest: Manifest }> {
     const { handover, store } = this.#workshop;
     for (let start = 1; ; start++) {
@@ -224,7 +225,7 @@ export class Training {
         const { outputs, written } =
           await this.#timed('assign', () => this.#assign(limits, sample, clusters));
         const [{ object, gained }] =
-          await allOf([this.#timed('calibrate', () => this.#calibrate()), written]);
+          await allOf([this.#timed('calibrate', () => this.#calibrate(sample, clusters)), written]);
         const commit = this.#timed('commit', () => this.#commit(limits, outputs, object));
         return { outputs, gained, manifest: await commit };
       } catch (error) {
@@ -236,7 +237,7 @@ export class Training {
   }
 
   async #assign(
-    limits: Budget, sample: SampleResult, { centroids }: ClusterResult,
+    limits: Budget, { numbers, ...sample }: Measured, { centroids }: ClusterResult,
   ): Promise<Rewritten> {
     const prepared: Promise<undefined>[] = [];
     for (const runner of this.#workshop.team.all) {
@@ -250,7 +251,7 @@ export class Training {
     // Of one commit, even when all is done again: so no segment ever holds an id twice.
     const sources = stillNamed(this.#sources, (await this.#look()).segments);
     const { outputs, written } = await rewriteSources(
-      this.#workshop, sources, limits, true, (part) => this.#report('assign', part),
+      this.#workshop, sources, limits, numbers, (part) => this.#report('assign', part),
     );
     try {
       return { outputs: [...outputs, ...await this.#assignArrived(limits)], written };
@@ -266,24 +267,18 @@ export class Training {
     for (let round = 0; round < MAX_ROUNDS; round++) {
       const sources = await this.#arrived();
       if (sources.length === 0) break;
-      const more = await rewriteSources(this.#workshop, sources, limits, false, () => undefined);
+      const more = await rewriteSources(this.#workshop, sources, limits, undefined);
       await more.written;
       outputs.push(...more.outputs);
     }
     return outputs;
   }
 
-  /** Moves the centroids to the means of their rows, and measures how they are found by them. */
-  async #calibrate(): Promise<{ object: SealedObject; gained: number }> {
-    const { first, all } = this.#workshop.team;
-    const sums = await allOf(all.map((runner) => runner.run({ name: 'sums' })));
-    const { centroids, gained } = await first.run({ name: 'center', parts: sums });
-    const neighbors = await allOf(all.map((runner) => runner.run({ name: 'neighbors' })));
-    const ranked = await allOf(all.map((runner, part) => runner.run(
-      { name: 'rank', centroids, neighbors, part, parts: all.length },
-      (fraction) => this.#report('calibrate', fraction),
-    )));
-    return { object: await first.run({ name: 'calibrate', ranked }), gained };
+  #calibrate(
+    { maxNorm }: Measured, { centroids }: ClusterResult,
+  ): Promise<{ object: SealedObject; gained: number }> {
+    const { team } = this.#workshop;
+    return calibrate(team, centroids, maxNorm, (part) => this.#report('calibrate', part));
   }
 
   async #commit(limits: Budget, outputs: Output[], centroids: SealedObject): Promise<Manifest> {

@@ -4,12 +4,12 @@
  */
 import { Core } from './core.js';
 import type { Endpoint } from './endpoint.js';
-import { fromWire, SealvecError, toWire } from './errors.js';
-import { Keyring } from './keys.js';
+import { toWire } from './errors.js';
+import { WorkerKeyring } from './object-keys.js';
 import { stretch } from './stretch.js';
 import { TrainingTasks } from './training-tasks.js';
 import type { Storage } from '../types/api.js';
-import type { Reply, Request } from '../types/protocol.js';
+import type { Reply, Request, WireError } from '../types/protocol.js';
 
 type Start = Extract<Request, { type: 'start' }>;
 type Bytes = Extract<Request, { type: 'bytes' }>;
@@ -19,8 +19,17 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
+/** What a read failed of on the other side, to be sent back as it came. */
+class RemoteError {
+  readonly wire: WireError;
+
+  constructor(wire: WireError) {
+    this.wire = wire;
+  }
+}
+
 /** Reads go to the other side; a worker writes nothing itself. */
-class RemoteStorage implements Storage {
+class RemoteStorage implements Pick<Storage, 'read'> {
   readonly #post: (reply: Reply) => void;
   readonly #waiting = new Map<number, Waiting>();
   #next = 0;
@@ -42,28 +51,8 @@ class RemoteStorage implements Storage {
   arrived({ id, bytes, error }: Bytes): void {
     const waiting = this.#waiting.get(id);
     this.#waiting.delete(id);
-    if (error) waiting?.reject(fromWire(error));
+    if (error) waiting?.reject(new RemoteError(error));
     else waiting?.resolve(bytes);
-  }
-
-  async #refuse(): Promise<never> {
-    throw new SealvecError('UNSUPPORTED', 'a training worker only reads');
-  }
-
-  create(): Promise<never> {
-    return this.#refuse();
-  }
-
-  delete(): Promise<never> {
-    return this.#refuse();
-  }
-
-  list(): Promise<never> {
-    return this.#refuse();
-  }
-
-  async close(): Promise<void> {
-    this.#waiting.clear();
   }
 }
 
@@ -105,14 +94,15 @@ class WorkerSide {
       const result = await this.#tasks?.run(request.task);
       this.#post({ type: 'done', result, memory: this.#memory }, buffersOf(result));
     } catch (error) {
-      this.#post({ type: 'failed', error: toWire(error), memory: this.#memory });
+      const wire = error instanceof RemoteError ? error.wire : toWire(error);
+      this.#post({ type: 'failed', error: wire, memory: this.#memory });
     }
   }
 
   async #start({ module, keys, indexId, config }: Start): Promise<void> {
     const core = await Core.instantiate(module);
     this.#core = core;
-    const keyring = Keyring.forWorker(core, keys);
+    const keyring = new WorkerKeyring(core, keys);
     const context = { core, keyring, storage: this.#storage, indexId };
     this.#tasks = new TrainingTasks(context, config, async (fraction) => {
       const now = Date.now();

@@ -1,15 +1,14 @@
 /** Writes: upsert and delete as commits. */
 import { throwIfAborted } from './abort.js';
 import { allOf } from './all.js';
+import { blobSection, textSection } from './blobs.js';
 import { type Draft, OrphanedError } from './draft.js';
 import type { Rows } from './items.js';
 import { type IndexConfig, type Manifest, sameClustering, type SegmentEntry } from './manifest.js';
 import { MAX_ATTEMPTS } from './newest.js';
 import type { SectionSource } from './object.js';
 import type { OpenIndex } from './open-index.js';
-import {
-  assignBatch, blobSection, hashIds, type PackedSegment, packSegment, textSection,
-} from './pack.js';
+import { assignBatch, hashIds, type PackedSegment, packSegment } from './pack.js';
 import type { Segment } from './segment.js';
 import type { Snapshot } from './snapshot.js';
 import { buryRows } from './tombstones.js';

@@ -3,6 +3,7 @@ export interface CoreExports {
   readonly memory: { readonly buffer: ArrayBuffer };
   _initialize?(): void;
 
+  sv_error_meaning(code: number): number;
   sv_alloc(size: number): number;
   sv_free(memory: number): void;
 

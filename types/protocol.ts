@@ -24,32 +24,26 @@ export interface Span extends Source {
   readonly to: number;
 }
 
-/** Which rows of an index are drawn; the same for the same seed. */
-export interface Draw {
-  readonly sources: readonly Source[];
-  /** Rows to cluster. */
-  readonly rows: number;
-  /** Others, held out, that recall is measured on. */
-  readonly queries: number;
-  readonly seed: number;
+/** Rows of a segment, ascending. */
+export interface Picks {
+  readonly entry: SegmentEntry;
+  readonly rows: Uint32Array;
 }
 
-/**
- * Opens those rows drawn that lie in one of so many equal parts of the index; the worker with part
- * 0 keeps them. With `keep`, each worker keeps all rows of its part decrypted for `rewrite`.
- */
+/** Opens rows that were drawn: keeps them, with room for so many, or hands them over without. */
 export interface OpenTask {
   readonly name: 'open';
-  readonly draw: Draw;
-  readonly part: number;
-  readonly parts: number;
-  readonly keep: boolean;
+  readonly picks: readonly Picks[];
+  readonly room: number;
+  /** All rows of these are kept decrypted for `rewrite`. */
+  readonly keep: readonly Span[];
 }
 
-/** Makes the sample out of the part that the worker kept and the others, in their order. */
+/** Makes the sample out of the rows that the worker kept and those of others, in their order. */
 export interface SampleTask {
   readonly name: 'sample';
-  readonly draw: Draw;
+  /** Which of them recall is measured on, ascending. */
+  readonly places: Uint32Array;
   readonly given: readonly Float32Array<ArrayBuffer>[];
 }
 
@@ -58,8 +52,6 @@ export interface SampleResult {
   readonly maxNorm: number;
   /** Routed rows that recall is measured on. */
   readonly queries: Float32Array;
-  /** Their row numbers, ascending. */
-  readonly numbers: Uint32Array;
 }
 
 export interface KmeansOptions {
@@ -147,19 +139,28 @@ export interface PrepareTask extends SampleResult {
   readonly centroids: Float32Array;
 }
 
+/** Living rows of one segment, ascending, within [from, to). */
+export interface Piece extends Picks {
+  readonly from: number;
+  readonly to: number;
+}
+
 /** Assigns, orders and seals rows as a new segment. */
 export interface RewriteTask {
   readonly name: 'rewrite';
-  readonly spans: readonly Span[];
-  /** Whether recall is measured on these rows. */
-  readonly measure: boolean;
+  readonly pieces: readonly Piece[];
+  /**
+   * Which of the rows each query is (2^32 - 1: none), so that none finds itself; undefined where
+   * recall is not measured on these rows.
+   */
+  readonly places: Uint32Array | undefined;
 }
 
 export interface RewriteResult {
   readonly entry: SegmentEntry;
   readonly bytes: Uint8Array;
-  /** Number of the row that each row of the segment was. */
-  readonly numbers: Uint32Array;
+  /** Which of the rows became each row of the segment. */
+  readonly order: Uint32Array;
   /** Rows per list. */
   readonly counts: Uint32Array;
   /** Sum of squared distances to the centroids. */
@@ -171,6 +172,7 @@ export interface NeighborsTask {
   readonly name: 'neighbors';
 }
 
+/** The nearest rows of queries: 100 of each, ascending, Infinity where there are fewer. */
 export interface Neighbors {
   readonly distances: Float32Array;
   readonly lists: Uint32Array;
@@ -187,43 +189,28 @@ export interface ListSums {
   readonly counts: Uint32Array;
 }
 
-/** Moves the centroids to the means of their rows. */
-export interface CenterTask {
-  readonly name: 'center';
-  /** Of all workers. */
-  readonly parts: readonly ListSums[];
-}
-
-export interface CenterResult {
-  readonly centroids: Float32Array<ArrayBuffer>;
-  /** By how much that lowers the sum of squared distances of rows to their centroids. */
-  readonly gained: number;
-}
-
-/** Ranks the lists for one of so many equal parts of the queries. */
+/** Ranks the lists for some of the queries. */
 export interface RankTask {
   readonly name: 'rank';
   /** As they are from now on. */
   readonly centroids: Float32Array;
-  /** Of all workers. */
-  readonly neighbors: readonly Neighbors[];
-  readonly part: number;
-  readonly parts: number;
+  /** The first query. */
+  readonly first: number;
+  /** Of the nearest rows, 100 for each query. */
+  readonly lists: Uint32Array;
 }
 
-/** The nearest rows of queries: 100 of each, ascending, Infinity where there are fewer. */
 export interface Ranked {
-  readonly distances: Float32Array;
-  /** What a stop ratio must reach for the list of each to be visited (sv_list_gaps in c/sv.h). */
+  /** What a stop ratio must reach for each of the lists to be visited (sv_list_gaps in c/sv.h). */
   readonly gaps: Float64Array;
   /** Squared distance of each query to its nearest list. */
   readonly nearest: Float32Array;
 }
 
-/** Makes the recall curve, and seals it with the centroids. */
-export interface CalibrateTask {
-  readonly name: 'calibrate';
-  readonly ranked: readonly Ranked[];
+/** Seals the centroids, and what belongs to them (js/centroids.ts). */
+export interface SealTask {
+  readonly name: 'seal';
+  readonly params: Uint8Array;
 }
 
 export interface SealedObject {
@@ -234,11 +221,11 @@ export interface SealedObject {
 /** Arrays in `given` are moved to the worker, and lost to the one that gives them. */
 export type Task =
   | OpenTask | SampleTask | GroupTask | HandTask | HoldTask | SplitTask | PassTask | MoveTask
-  | PrepareTask | RewriteTask | SumsTask | CenterTask | NeighborsTask | RankTask | CalibrateTask;
+  | PrepareTask | RewriteTask | SumsTask | NeighborsTask | RankTask | SealTask;
 
 export interface TaskResults {
   /** The rows as stored, when the worker does not keep them. */
-  open: { readonly rows: Float32Array<ArrayBuffer> | undefined };
+  open: Float32Array<ArrayBuffer> | undefined;
   sample: SampleResult;
   group: GroupResult;
   hand: Float32Array<ArrayBuffer>;
@@ -247,13 +234,18 @@ export interface TaskResults {
   pass: Uint8Array<ArrayBuffer>[];
   move: MoveResult;
   prepare: undefined;
-  /** Undefined when no row of the spans is alive. */
-  rewrite: RewriteResult | undefined;
+  rewrite: RewriteResult;
   sums: ListSums;
-  center: CenterResult;
   neighbors: Neighbors;
   rank: Ranked;
-  calibrate: SealedObject;
+  seal: SealedObject;
+}
+
+/** The keys that a worker is given of one epoch. */
+export interface ExposedKeys {
+  readonly epoch: number;
+  readonly objects: Uint8Array;
+  readonly ids: Uint8Array;
 }
 
 /** A passphrase to make a key of. A worker that is told so does nothing else. */
@@ -273,7 +265,7 @@ export type Request =
   | {
     readonly type: 'start';
     readonly module: WasmModule;
-    readonly keys: [number, Uint8Array][];
+    readonly keys: readonly ExposedKeys[];
     readonly indexId: Uint8Array;
     readonly config: IndexConfig;
   }

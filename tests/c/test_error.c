@@ -1,4 +1,4 @@
-/* error.c: every code has a name, and the allocator keeps its contract. */
+/* error.c: every code has a meaning, and the allocator keeps its contract. */
 #include <stdio.h>
 #include <string.h>
 
@@ -12,15 +12,15 @@
     }                                                                 \
   } while (0)
 
-static int names_every_code(void) {
-#define NAMED(name, code, meaning) \
-  CHECK(strcmp(sv_error_name(code), #name) == 0);
-  SV_ERROR_LIST(NAMED)
-#undef NAMED
-  CHECK(strcmp(sv_error_name(0), "OK") == 0);
-  CHECK(strcmp(sv_error_name(INT32_MAX), "OK") == 0);
-  CHECK(strcmp(sv_error_name(-1000), "UNKNOWN") == 0);
-  CHECK(strcmp(sv_error_name(INT32_MIN), "UNKNOWN") == 0);
+static int tells_what_every_code_means(void) {
+#define MEANS(name, code, meaning) \
+  CHECK(strcmp(sv_error_meaning(code), meaning) == 0);
+  SV_ERROR_LIST(MEANS)
+#undef MEANS
+  CHECK(strcmp(sv_error_meaning(0), "no error") == 0);
+  CHECK(strcmp(sv_error_meaning(INT32_MAX), "no error") == 0);
+  CHECK(strcmp(sv_error_meaning(-1000), "an unknown error") == 0);
+  CHECK(strcmp(sv_error_meaning(INT32_MIN), "an unknown error") == 0);
   return 0;
 }
 
@@ -58,7 +58,7 @@ static int refuses_sizes_that_cannot_be(void) {
 }
 
 int main(void) {
-  if (names_every_code() || gives_each_code_its_own_number() ||
+  if (tells_what_every_code_means() || gives_each_code_its_own_number() ||
       aligns_every_size_to_16() || refuses_sizes_that_cannot_be())
     return 1;
   puts("test_error: ok");

@@ -341,7 +341,7 @@ describe('a worker', () => {
     await Promise.all(exits);
   });
 
-  test('gets data keys and nothing that signs, and none stays behind in this thread', async () => {
+  test('gets the keys of objects and ids alone, and none stays behind in this thread', async () => {
     const sent = [];
     const worker = () => {
       const thread = new Worker(new URL('../../build/js/training-worker-node.js', import.meta.url));
@@ -358,7 +358,14 @@ describe('a worker', () => {
     await index.train({ ...QUICK, workers: 1 });
     assert.equal(sent.length, 1);
     assert.deepEqual(Object.keys(sent[0]).sort(), ['config', 'indexId', 'keys', 'module', 'type']);
-    for (const [, key] of sent[0].keys) assert.ok(key.every((byte) => byte === 0), 'wiped');
+    for (const { epoch, ...keys } of sent[0].keys) {
+      assert.equal(epoch, 1);
+      assert.deepEqual(Object.keys(keys), ['objects', 'ids']);
+      for (const key of Object.values(keys)) {
+        assert.equal(key.length, 32);
+        assert.ok(key.every((byte) => byte === 0), 'wiped');
+      }
+    }
   });
 });
 

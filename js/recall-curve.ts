@@ -13,29 +13,27 @@
  * 2. The share aimed at is raised by 1.5 standard errors of the recall measured, at most half-way
  *    to 1, so that the promise holds for other queries than those that happened to be drawn.
  * 3. Measured for the 10 and the 100 nearest; the ratio depends on k.
- * 4. Ranking the lists for every query is shared out to all workers.
  */
-import type { Clustering, RecallCurve } from './clustering.js';
-import type { Core } from './core.js';
+import type { RecallCurve } from './stop-ratio.js';
+import { NEIGHBORS } from './training-queries.js';
 import type { Neighbors, Ranked } from '../types/protocol.js';
 
-/** True nearest rows kept per query. */
-export const NEIGHBORS = 100;
+/** Promises nothing below a search of all lists. */
+const NO_CURVE: RecallCurve = { recall: [1], at10: [Infinity], at100: [Infinity] };
 const TARGETS = [0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999];
 const SAFETY = 1.5;
-/** Queries ranked between two ticks. */
-const RANKED_AT_ONCE = 50;
 /** The least r^2, relative to the median D_0: duplicates are at distance 0. */
 const MIN_RADIUS = 1e-7;
 
-/** The nearest of all workers for queries [from, to), per query ascending. */
-function mergeNeighbors(parts: readonly Neighbors[], from: number, to: number): Neighbors {
-  const distances = new Float32Array((to - from) * NEIGHBORS);
-  const lists = new Uint32Array((to - from) * NEIGHBORS);
-  for (let q = from; q < to; q++) {
-    const at = parts.map(() => q * NEIGHBORS);
+/** The nearest that all workers have seen, per query ascending. */
+export async function mergeNeighbors(
+  parts: readonly Neighbors[], tick: () => Promise<unknown>,
+): Promise<Neighbors> {
+  const size = parts[0]?.lists.length ?? 0;
+  const [distances, lists] = [new Float32Array(size), new Uint32Array(size)];
+  for (let first = 0; first < size; first += NEIGHBORS) {
+    const at = parts.map(() => first);
     const next = (p: number): number => parts[p]?.distances[at[p] ?? 0] ?? Infinity;
-    const first = (q - from) * NEIGHBORS;
     for (let i = first; i < first + NEIGHBORS; i++) {
       let best = 0;
       for (let p = 1; p < parts.length; p++) if (next(p) < next(best)) best = p;
@@ -43,44 +41,9 @@ function mergeNeighbors(parts: readonly Neighbors[], from: number, to: number): 
       lists[i] = parts[best]?.lists[at[best] ?? 0] ?? 0;
       at[best] = (at[best] ?? 0) + 1;
     }
+    await tick();
   }
   return { distances, lists };
-}
-
-/** The rank factor times distance beyond the nearest list, by list; and that distance. */
-function listGaps(
-  core: Core, { nLists, dimension, packed, halfNorms }: Clustering, query: Float32Array,
-): { gaps: Float64Array; nearest: number } {
-  return core.withScratch((s) => {
-    const order = s.take(nLists * 4);
-    const distances = s.take(nLists * 4);
-    const gaps = s.take(nLists * 8);
-    core.check(core.exports.sv_rank_lists(
-      s.put(query), dimension, packed, halfNorms, nLists, order, distances,
-      s.take(core.exports.sv_rank_scratch_size(nLists)),
-    ), 'queries');
-    core.check(core.exports.sv_list_gaps(order, distances, nLists, gaps), 'queries');
-    return { gaps: core.doubles(gaps, nLists), nearest: core.float(distances) };
-  });
-}
-
-/** Says of the true neighbours of queries [from, to) how far beyond the nearest their lists are. */
-export async function rankNeighbors(
-  core: Core, clustering: Clustering, queries: Float32Array, parts: readonly Neighbors[],
-  from: number, to: number, tick: (fraction: number) => Promise<void>,
-): Promise<Ranked> {
-  const dim = clustering.dimension;
-  const { distances, lists } = mergeNeighbors(parts, from, to);
-  const gaps = new Float64Array(lists.length);
-  const nearest = new Float32Array(to - from);
-  for (let q = from; q < to; q++) {
-    const ranked = listGaps(core, clustering, queries.subarray(q * dim, (q + 1) * dim));
-    nearest[q - from] = ranked.nearest;
-    const first = (q - from) * NEIGHBORS;
-    for (let i = first; i < first + NEIGHBORS; i++) gaps[i] = ranked.gaps[lists[i] ?? 0] ?? 0;
-    if (q % RANKED_AT_ONCE === 0) await tick((q - from) / (to - from));
-  }
-  return { distances, gaps, nearest };
 }
 
 function quantile(sorted: Float64Array, p: number): number {
@@ -110,24 +73,30 @@ function recallVariance(scores: readonly Float64Array[], ratio: number): number 
 }
 
 /** Stop ratios for the targets, from the scores of the k nearest of each query. */
-function ratios(scores: readonly Float64Array[]): number[] {
+async function ratios(
+  scores: readonly Float64Array[], tick: () => Promise<unknown>,
+): Promise<number[]> {
   const all = new Float64Array(scores.reduce((sum, row) => sum + row.length, 0));
   scores.reduce((at, row) => {
     all.set(row, at);
     return at + row.length;
   }, 0);
   all.sort();
-  let least = 0;
-  return TARGETS.map((target) => {
+  const ascending: number[] = [];
+  for (const target of TARGETS) {
+    await tick();
     const variance = recallVariance(scores, quantile(all, target));
     const raised = target + SAFETY * Math.sqrt(variance / scores.length);
-    least = Math.max(least, quantile(all, Math.min(raised, (1 + target) / 2)));
-    return least;
-  });
+    const ratio = quantile(all, Math.min(raised, (1 + target) / 2));
+    ascending.push(Math.max(ratio, ascending.at(-1) ?? 0));
+  }
+  return ascending;
 }
 
 /** The scores, ascending, of the k nearest rows of each query that has any. */
-function scoresOf({ distances, gaps }: Ranked, k: number, least: number): Float64Array[] {
+function scoresOf(
+  { distances }: Neighbors, { gaps }: Ranked, k: number, least: number,
+): Float64Array[] {
   const scores: Float64Array[] = [];
   for (let first = 0; first < distances.length; first += NEIGHBORS) {
     let found = 0;
@@ -141,15 +110,14 @@ function scoresOf({ distances, gaps }: Ranked, k: number, least: number): Float6
   return scores;
 }
 
-/** The recall curve of a clustering, from what is known of all queries. */
+/** The recall curve of a clustering, from the true neighbours of all queries and their gaps. */
 export async function recallCurve(
-  ranked: readonly Ranked[], tick: (fraction: number) => Promise<void>,
+  neighbors: Neighbors, ranked: Ranked, tick: () => Promise<unknown>,
 ): Promise<RecallCurve> {
-  const nearest = ranked.flatMap((part) => [...part.nearest]).sort((x, y) => x - y);
-  if (nearest.length === 0) return { recall: [1], at10: [Infinity], at100: [Infinity] };
+  const nearest = ranked.nearest.slice().sort();
+  if (nearest.length === 0) return NO_CURVE;
   const least = Math.max(MIN_RADIUS * (nearest[nearest.length >> 1] ?? 0), Number.MIN_VALUE);
-  const at = (k: number): number[] => ratios(ranked.flatMap((part) => scoresOf(part, k, least)));
-  const at10 = at(10);
-  await tick(1);
-  return { recall: TARGETS, at10, at100: at(NEIGHBORS) };
+  const at = (k: number): Promise<number[]> =>
+    ratios(scoresOf(neighbors, ranked, k, least), tick);
+  return { recall: TARGETS, at10: await at(10), at100: await at(NEIGHBORS) };
 }
