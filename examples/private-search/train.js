@@ -16,8 +16,8 @@ function stateText({ count, nLists }) {
   return `${exact} From ${MIN_ROWS} passages on, training makes queries faster.`;
 }
 
-/** Calls `trained` after each training that ended well. */
-export function trainPanel({ index }, trained) {
+/** Calls `whenTrained` after each training that ended well. */
+export function trainPanel({ index }, whenTrained) {
   let running = false;
 
   async function refresh() {
@@ -36,7 +36,10 @@ export function trainPanel({ index }, trained) {
     const result = await attempt(async () => {
       const done = await watch($('train-progress'), how, async (watched) => {
         $('train-text').textContent = 'Searching and adding work meanwhile.';
-        return index.train(watched);
+        const trained = await index.train(watched);
+        // What training has replaced is gone at once, and not only with the next write.
+        await index.compact();
+        return trained;
       });
       if (!done) say('Training was cancelled. The index is as it was.');
       return done;
@@ -47,7 +50,7 @@ export function trainPanel({ index }, trained) {
     const { nLists, seconds, iterations, workers } = result;
     say(`Trained in ${seconds.toFixed(1)} s: ${counted(nLists, 'list')}, ` +
       `${counted(iterations, 'iteration')}, ${counted(workers, 'worker')}.`);
-    await attempt(trained);
+    await attempt(whenTrained);
   }
 
   $('train').addEventListener('click', train);

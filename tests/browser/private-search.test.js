@@ -1,5 +1,8 @@
 // The private-search page as a person goes through it, on the server of `make example`.
 import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { NeedleFinder } from '../../examples/find-needles.js';
 import { MODEL, serve } from '../../examples/private-search/serve.js';
@@ -73,6 +76,18 @@ async function firstResult(text) {
   return page.textContent('#results li h3');
 }
 
+/** Drops files and folders of the disk on an element, as a person does with a mouse. */
+async function drop(selector, files) {
+  const session = await page.context().newCDPSession(page);
+  const { x, y, width, height } = await page.locator(selector).boundingBox();
+  const data = { items: [], files, dragOperationsMask: 1 };
+  for (const type of ['dragEnter', 'dragOver', 'drop']) {
+    const at = { x: x + width / 2, y: y + height / 2 };
+    await session.send('Input.dispatchDragEvent', { type, ...at, data });
+  }
+  await session.detach();
+}
+
 /** Every key and value of every database of the page, one after another. */
 const storedValues = () => page.evaluate(async () => {
   const finished = (request) => new Promise((resolve, reject) => {
@@ -133,6 +148,25 @@ describe('the private-search page', () => {
     assert.equal(await firstResult('oolong'), 'tea.txt');
     assert.equal(await firstResult('grind'), '<b>Grind</b> 18 g for two cups.');
     assert.equal(await page.textContent('#results li mark'), 'Grind');
+  });
+
+  test('takes a folder that is dropped on it, with all that is in it', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'sealvec-drop-'));
+    try {
+      // Browsers read out a folder in portions of 100 entries.
+      const names = Array.from({ length: 120 }, (_, i) => `letter-${i}.txt`);
+      await mkdir(join(folder, 'letters', 'old'), { recursive: true });
+      const write = (name, text) => writeFile(join(folder, 'letters', name), text);
+      await Promise.all(names.map((name, i) => write(name, `Dear Sir number ${i}, the rent.`)));
+      await write('old/quince.md', 'Quince jelly: boil the cores with the peel.');
+      await write('scan.png', Buffer.alloc(9));
+      await drop('#drop', [join(folder, 'letters')]);
+      await says(page, 'status', /^Added 121 texts as 121 passages\. 1 file left out/);
+      assert.equal(await firstResult('quince'), 'letters/old/quince.md');
+      assert.equal(await firstResult('letter number 119'), 'letters/letter-119.txt');
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 
   test('adds the arXiv set, and finds a title by its own words', async () => {

@@ -53,6 +53,88 @@ test(`two tabs write one index ${WRITES} times each, and nothing is lost`, async
     `${interleaved} of the first tab's after the second began`);
 }, 60_000 * (FULL ? 60 : 2));
 
+/** Writes items one by one, and counts the commits that were made in vain: another came first. */
+async function writeAndCount([database, first, count, dimension]) {
+  let vain = 0;
+  const restore = replace(IDBObjectStore.prototype, 'add', (add) => function count(value, name) {
+    const request = add.call(this, value, name);
+    const commit = /\/manifest\/\d+$/.test(name);
+    request.addEventListener('error', () => { if (commit) vain++; });
+    return request;
+  });
+  const { index, client } = await openIndex(database);
+  const started = performance.now();
+  for (const number of numbers(first, first + count)) {
+    await index.upsert({ items: [item(number, dimension)] });
+  }
+  const seconds = (performance.now() - started) / 1000;
+  await client.close();
+  restore();
+  return { vain, seconds };
+}
+
+/** Two tabs that write as many items each into a new index, prepared by `prepare`. */
+async function writeTogether(database, count, prepare) {
+  const tabs = [await browser.open(), await browser.open()];
+  await tabs[0].evaluate(async ([name, dimension]) => {
+    const { client } = await openIndex(name, { create: { dimension } });
+    await client.close();
+  }, [database, DIMENSION]);
+  const done = await prepare(tabs);
+  const written = await Promise.all(tabs.map((tab, t) =>
+    tab.evaluate(writeAndCount, [database, t * 10_000, count, DIMENSION])));
+  await done?.();
+  const seen = await tabs[0].evaluate(async (name) => {
+    const { index, client } = await openIndex(name);
+    const read = await readNumbers(index);
+    await client.close();
+    return read;
+  }, database);
+  await Promise.all(tabs.map((tab) => tab.close()));
+  assert.ok(seen.sound);
+  assert.equal(seen.numbers.length, 2 * count);
+  return {
+    vain: written.reduce((sum, { vain }) => sum + vain, 0),
+    seconds: Math.max(...written.map(({ seconds }) => seconds)),
+  };
+}
+
+test('two tabs take turns, and so commit little in vain', async () => {
+  const without = await writeTogether('no-locks', WRITES, (tabs) => {
+    const forget = () => Object.defineProperty(navigator, 'locks', { value: undefined });
+    return Promise.all(tabs.map((tab) => tab.evaluate(forget))).then(() => undefined);
+  });
+  const taken = await writeTogether('locks', WRITES, () => undefined);
+  const line = ({ vain, seconds }) => `${vain} commits in vain, ${seconds.toFixed(2)} s`;
+  console.log(`two tabs, ${WRITES} writes each: ${line(taken)}; without locks ${line(without)}`);
+  assert.ok(without.vain > WRITES / 10, 'they are in each other\'s way');
+  assert.ok(taken.vain < without.vain / 4);
+}, 60_000 * (FULL ? 30 : 2));
+
+test('a tab that never gives its turn back holds up nobody for long', async () => {
+  const { seconds } = await writeTogether('held', 10, async ([first]) => {
+    const page = await browser.open();
+    const name = await first.evaluate(async (database) => {
+      const all = await finished((await idb(database)).transaction('objects').objectStore('objects')
+        .getAllKeys());
+      return all.map((key) => /^data\/(\w+)\//.exec(key)?.[1]).find(Boolean);
+    }, 'held');
+    await page.evaluate((id) => new Promise((resolve) => {
+      navigator.locks.request(`sealvec/${id}`, () => {
+        resolve();
+        return new Promise(() => undefined);
+      });
+    }), name);
+    return async () => {
+      const { held } = await page.evaluate(() => navigator.locks.query());
+      assert.deepEqual(held.map((lock) => lock.name), [`sealvec/${name}`]);
+      await page.close();
+    };
+  });
+  // 20 writes, none of which waits longer than 300 ms for its turn, and again where beaten.
+  assert.ok(seconds < 20, `${seconds} s`);
+}, 60_000);
+
 /** Writes batches and trains, again and again, and tells what was acknowledged. */
 async function writeUntilKilled([from, lists, dimension]) {
   const { index } = await openIndex('killed');
