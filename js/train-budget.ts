@@ -17,7 +17,7 @@ import { chooseLists, type TrainPlan } from './train-plan.js';
 import { rowBytes } from './training-rows.js';
 
 /** Rows per list that the clustering sees. */
-const SAMPLE_PER_LIST = 64;
+const SAMPLE_PER_LIST = 84;
 const MIN_SAMPLE = 8_192;
 /** Held-out rows that recall is measured on: at most, and under memory limits at least. */
 const QUERIES = 500;
