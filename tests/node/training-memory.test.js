@@ -67,9 +67,9 @@ test('maxMemory that is too small is refused with the least there must be, which
 
 test('maxMemory makes the sample and the batches as small as it must', async () => {
   const { index } = await filled(clustered(20_000, 128, 1), 128);
-  const free = await index.train({ nLists: 256, maxIters: 1, workers: 1 });
-  const tight = await index.train({ nLists: 256, maxIters: 1, workers: 1, maxMemory: 20 });
-  assert.deepEqual([free.trainedOn, tight.maxMemory], [16_384, 20]);
+  const free = await index.train({ nLists: 200, maxIters: 1, workers: 1 });
+  const tight = await index.train({ nLists: 200, maxIters: 1, workers: 1, maxMemory: 20 });
+  assert.deepEqual([free.trainedOn, tight.maxMemory], [84 * 200, 20]);
   assert.ok(tight.trainedOn < free.trainedOn && tight.trainedOn >= 512, `${tight.trainedOn}`);
   assert.ok(tight.batchSize < free.batchSize, `${tight.batchSize}`);
   assert.ok(tight.peakBytes < free.peakBytes);
