@@ -119,8 +119,8 @@ export class Client {
     const key = readCallKey(given);
     const { storage, logger } = this.#settings;
     if (!key) {
-      const { findIndex } = await reading();
-      await findIndex(storage, indexName, least, logger);
+      const { IndexStore } = await reading();
+      await IndexStore.find(storage, indexName, least, logger);
       return this.#handle(indexName, undefined, embed);
     }
     try {

@@ -13,17 +13,14 @@ import { hex } from './bytes.js';
 import { type Draft, OrphanedError } from './draft.js';
 import { SealvecError } from './errors.js';
 import { storedBytes } from './lookup.js';
-import {
-  type IndexConfig, type Manifest, namedObjects, sameClustering, type SegmentEntry,
-} from './manifest.js';
+import { type IndexConfig, type Manifest, sameClustering, type SegmentEntry } from './manifest.js';
 import { chooseCompaction, chooseMerge, MERGE_BYTES } from './merge-choice.js';
 import { MAX_ATTEMPTS } from './newest.js';
-import { isGone, missing, objectPrefix } from './object.js';
+import { isGone, missing } from './object.js';
 import type { OpenIndex } from './open-index.js';
 import { assignBatch, packSegment } from './pack.js';
 import { livingRows, type Piece, pieceBytes, readPieces } from './rewrite.js';
 import type { Snapshot } from './snapshot.js';
-import type { IndexStore } from './store.js';
 import { deadRows } from './tombstones.js';
 import type { AbortSignalLike, CompactResult, Progress } from '../types/api.js';
 
@@ -177,25 +174,13 @@ async function rewriteCompactly(index: OpenIndex, watch: Watch): Promise<void> {
   throw new SealvecError('CONFLICT', `other writers came first ${MAX_ATTEMPTS} times`);
 }
 
-/** Ids of objects in storage that the newest manifest neither names nor condemns. */
-export async function findOrphans(store: IndexStore): Promise<Uint8Array[]> {
-  const keys = await store.storage.list(objectPrefix(store.indexId));
-  const { manifest } = store;
-  const known = new Set(
-    [...namedObjects(manifest), ...manifest.condemned].map(({ id }) => hex(id)),
-  );
-  const ids = keys.map((key) => key.slice(key.lastIndexOf('/') + 1));
-  return ids.filter((id) => !known.has(id) && /^[0-9a-f]{32}$/.test(id))
-    .map((id) => Uint8Array.from(id.match(/../g) ?? [], (byte) => parseInt(byte, 16)));
-}
-
 /** Drops every dead row, merges small segments, and frees the space of all that no commit names. */
 export async function compactIndex(index: OpenIndex, watch: Watch): Promise<CompactResult> {
   const { store } = index;
   await rewriteCompactly(index, watch);
   // The snapshot of the newest commit replaces the one that keeps old objects in use.
   await index.read(async () => undefined, 0);
-  const orphans = await findOrphans(store);
+  const orphans = await store.orphans();
   const pending = (): boolean => store.manifest.condemned.length > 0;
   if (orphans.length > 0) await store.commit(store.draft(), () => ({ condemn: orphans }));
   // What this commit condemned goes with the next one.

@@ -6,7 +6,6 @@
  * looked at for a while before it is stepped over; the next commit takes a number above it.
  */
 import { SealvecError } from './errors.js';
-import { readIndexId } from './header.js';
 import { manifestKey, manifestPrefix } from './manifest.js';
 import { readManifestHeader } from './sealed-manifest.js';
 import type { Logger, Storage } from '../types/api.js';
@@ -154,12 +153,4 @@ export async function findNewest(
   }
   const message = `index '${indexName}' changed ${MAX_ATTEMPTS} times while being opened`;
   throw new SealvecError('CONFLICT', message);
-}
-
-/** Checks without a key that an index exists and is not older than minGeneration. */
-export async function findIndex(
-  storage: Storage, indexName: string, minGeneration: number, logger: Logger,
-): Promise<void> {
-  const indexId = await readIndexId(storage, indexName);
-  await findNewest({ storage, indexName, indexId, logger }, minGeneration);
 }

@@ -6,15 +6,6 @@ import type { Storage, UrlLike } from '../types/api.js';
 
 export { indexedDBStorage };
 
-/** How long (ms) a turn is waited for: a tab that is suspended with it may never give it back. */
-const PATIENCE = 300;
-
-interface Locks {
-  request<T>(
-    name: string, options: { signal: AbortSignal }, work: () => Promise<T>,
-  ): Promise<T>;
-}
-
 /** Browsers have no directories. */
 export function fileStorage(directory: string): Storage {
   throw new SealvecError('UNSUPPORTED', `storage: '${directory}' is a directory, which browsers ` +
@@ -40,21 +31,4 @@ export function coreCount(): number {
 /** Browsers have no environment. */
 export function environment(): undefined {
   return undefined;
-}
-
-/** Runs work while no other tab has the turn of this name; all the same where that is no use. */
-export async function takeTurn<T>(name: string, work: (alone: boolean) => Promise<T>): Promise<T> {
-  const { navigator } = globalThis as { navigator?: { locks?: Locks } };
-  const { locks } = navigator ?? {};
-  let begun = false;
-  try {
-    return await (locks?.request(name, { signal: AbortSignal.timeout(PATIENCE) }, () => {
-      begun = true;
-      return work(true);
-    }) ?? work(false));
-  } catch (error) {
-    // Only when the turn never came: the wait was too long, or locks are refused here.
-    if (begun || !locks) throw error;
-    return work(false);
-  }
 }

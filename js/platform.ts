@@ -34,8 +34,3 @@ export function coreCount(): number {
 export function environment(name: string): string | undefined {
   return process.env[name];
 }
-
-/** Processes share no locks: whoever comes first commits. */
-export async function takeTurn<T>(_name: string, work: (alone: boolean) => Promise<T>): Promise<T> {
-  return work(false);
-}

@@ -3,7 +3,6 @@ export { Core } from './core.js';
 export { listIndexNames } from './header.js';
 export { getItems, listIds, readStats } from './lookup.js';
 export { chooseMerge } from './merge-choice.js';
-export { findIndex } from './newest.js';
 export { OpenIndex } from './open-index.js';
 export { runQuery } from './query.js';
 export { IndexStore } from './store.js';

@@ -26,7 +26,9 @@ import { Draft, OrphanedError } from './draft.js';
 import { SealvecError } from './errors.js';
 import { readIndexId } from './header.js';
 import { createSlots, type Keyring, openSlots, slotsKey } from './keys.js';
-import { type IndexConfig, type Manifest, manifestKey, type WriterEntry } from './manifest.js';
+import {
+  type IndexConfig, type Manifest, manifestKey, namedObjects, type WriterEntry,
+} from './manifest.js';
 import {
   findNewest, listManifests, LOOK_PAUSE, LOOKS, MAX_ATTEMPTS, pause, type Place, staysTorn,
   vanished,
@@ -36,7 +38,6 @@ import { Pins } from './pins.js';
 import { takeName } from './removal.js';
 import { manifestHash, openManifest, sealManifest } from './sealed-manifest.js';
 import { type Change, follows, nextManifest } from './succession.js';
-import { Turns } from './turns.js';
 import type { Logger, Storage } from '../types/api.js';
 
 type Build = (base: Manifest) => Change | undefined | Promise<Change | undefined>;
@@ -55,7 +56,6 @@ export class IndexStore implements ObjectContext {
   readonly #place: Place;
   readonly #writer = randomBytes(16);
   readonly #pins = new Pins();
-  readonly #turns: Turns;
   #removed = new Set<string>();
   #newest: Loaded;
   /** The highest number of all manifests when they were last listed. */
@@ -69,7 +69,6 @@ export class IndexStore implements ObjectContext {
     this.indexName = place.indexName;
     this.indexId = place.indexId;
     this.#place = place;
-    this.#turns = new Turns(`sealvec/${hex(place.indexId)}`);
     this.keyring = keyring;
     this.#newest = newest;
     this.#top = top;
@@ -93,6 +92,14 @@ export class IndexStore implements ObjectContext {
     if (await takeName(storage, indexName, indexId)) return;
     await storage.delete([slotsKey(indexId, 1), manifestKey(indexId, 1)]);
     throw new SealvecError('ALREADY_EXISTS', `an index named '${indexName}' exists`);
+  }
+
+  /** Checks without a key that an index exists and is not older than minGeneration. */
+  static async find(
+    storage: Storage, indexName: string, minGeneration: number, logger: Logger,
+  ): Promise<void> {
+    const indexId = await readIndexId(storage, indexName);
+    await findNewest({ storage, indexName, indexId, logger }, minGeneration);
   }
 
   /** Opens an index under a key. */
@@ -169,35 +176,25 @@ export class IndexStore implements ObjectContext {
    */
   async commit(draft: Draft, build: Build): Promise<Manifest> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const manifest = await this.#turns.take((alone) => this.#tryCommit(draft, build, alone));
-      if (manifest) return manifest;
-      this.#turns.met();
+      // Taken together: what readers of this store learn meanwhile must not change the number.
+      const [base, top] = [this.#newest, this.#top];
+      await draft.again();
+      const change = await this.#build(base.manifest, draft, build);
+      if (change === 'stale') continue;
+      if (!change) return base.manifest;
+      const generation = Math.max(top, base.manifest.generation) + 1;
+      const writer = { id: this.#writer, turn: ++this.#turn, generation };
+      const manifest = nextManifest(base.manifest, base.hash, change, this.#removed, writer);
+      const bytes = sealManifest(this.keyring, this.indexId, manifest);
+      draft.fate = 'unknown';
+      if (await this.#publish(base.manifest, manifest, bytes, writer, draft)) {
+        await draft.settle(manifest);
+        tellCommitted(this.storage, this.indexId, generation);
+        return manifest;
+      }
+      draft.fate = 'unnamed';
     }
     throw new SealvecError('CONFLICT', `other writers came first ${MAX_ATTEMPTS} times`);
-  }
-
-  /** One attempt to commit; undefined when another writer came first. */
-  async #tryCommit(draft: Draft, build: Build, alone: boolean): Promise<Manifest | undefined> {
-    // Whoever had the turn before has committed.
-    if (alone) await this.refresh();
-    // Taken together: what readers of this store learn meanwhile must not change the number.
-    const [base, top] = [this.#newest, this.#top];
-    await draft.again();
-    const change = await this.#build(base.manifest, draft, build);
-    if (change === 'stale') return undefined;
-    if (!change) return base.manifest;
-    const generation = Math.max(top, base.manifest.generation) + 1;
-    const writer = { id: this.#writer, turn: ++this.#turn, generation };
-    const manifest = nextManifest(base.manifest, base.hash, change, this.#removed, writer);
-    const bytes = sealManifest(this.keyring, this.indexId, manifest);
-    draft.fate = 'unknown';
-    if (!(await this.#publish(base.manifest, manifest, bytes, writer, draft))) {
-      draft.fate = 'unnamed';
-      return undefined;
-    }
-    await draft.settle(manifest);
-    tellCommitted(this.storage, this.indexId, generation);
-    return manifest;
   }
 
   /** The change for a base; 'stale' when the base named what newer commits have removed. */
@@ -288,5 +285,15 @@ export class IndexStore implements ObjectContext {
     } catch {
       // The commit stands; the next one sweeps again.
     }
+  }
+
+  /** Ids of objects in storage that the newest manifest neither names nor condemns. */
+  async orphans(): Promise<Uint8Array[]> {
+    const keys = await this.storage.list(objectPrefix(this.indexId));
+    const known = new Set([...namedObjects(this.manifest), ...this.manifest.condemned]
+      .map(({ id }) => hex(id)));
+    const ids = keys.map((key) => key.slice(key.lastIndexOf('/') + 1));
+    return ids.filter((id) => !known.has(id) && /^[0-9a-f]{32}$/.test(id))
+      .map((id) => Uint8Array.from(id.match(/../g) ?? [], (byte) => parseInt(byte, 16)));
   }
 }

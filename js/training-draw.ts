@@ -79,13 +79,25 @@ function cutPart(sources: readonly Source[], part: number, parts: number): Span[
   }).filter(({ from, to }) => from < to);
 }
 
-/** The numbers of the rows at some places among all that were drawn. */
+/** The numbers of the rows at some places (ascending) among all that were drawn. */
 function numbersAt(drawn: readonly Drawn[], places: Uint32Array): Uint32Array {
-  const all = drawn.flatMap(({ base, rows }) => Array.from(rows, (row) => base + row));
-  return places.map((place) => all[place] ?? 0);
+  const numbers = new Uint32Array(places.length);
+  let first = 0;
+  let at = 0;
+  for (const { base, rows } of drawn) {
+    const end = first + rows.length;
+    for (let place; (place = places[at] ?? end) < end; at++) {
+      numbers[at] = base + (rows[place - first] ?? 0);
+    }
+    first = end;
+  }
+  return numbers;
 }
 
-/** Draws a sample, which the first runner then holds; with `keep` all keep what they open. */
+/**
+ * Draws a sample, which the first runner then holds. With `keep` each keeps all rows of its part
+ * of the index decrypted.
+ */
 export async function drawSample(
   team: Team, context: ObjectContext, { sources, rows, queries, seed }: Draw, keep: boolean,
   onProgress: (fraction: number) => void,
@@ -98,7 +110,7 @@ export async function drawSample(
   const parts = team.all.length;
   const opened = await allOf(team.all.map((runner, part) => {
     const spans = cutPart(sources, part, parts);
-    const picks = spans.flatMap(({ entry, base, from, to }) => {
+    const picks = spans.map(({ entry, base, from, to }) => {
       const found = drawn.find((one) => one.base === base)?.rows ?? new Uint32Array();
       return { entry, rows: found.filter((row) => row >= from && row < to) };
     });

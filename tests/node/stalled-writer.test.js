@@ -4,7 +4,6 @@ import { describe, test } from 'node:test';
 import { Core } from '../../build/js/core.js';
 import { Client, generateKey, memoryStorage } from '../../build/js/index.js';
 import { loadModule } from '../../build/js/loader.js';
-import { findOrphans } from '../../build/js/merge.js';
 import { IndexStore } from '../../build/js/store.js';
 import { apply, assertState, itemOf } from './support/model.js';
 import { assertCode } from './support/oracle.js';
@@ -25,7 +24,7 @@ const versions = (ids, version) => ({ put: ids.map((id) => [id, version]) });
 async function orphans(inner) {
   const core = await Core.instantiate(await loadModule(undefined));
   const store = await IndexStore.open(core, inner, 'test', indexKey, { logger });
-  return findOrphans(store);
+  return store.orphans();
 }
 
 /** One storage, and two processes on it: `slow`, which can be held up, and `fast`. */
