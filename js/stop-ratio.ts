@@ -1,4 +1,5 @@
 /** From the recall that a query asks for to the stop ratio that finds it. */
+
 /** Stop ratios (`struct sv_scan`) that find a share of the 10 and of the 100 nearest. */
 export interface RecallCurve {
   readonly recall: readonly number[];

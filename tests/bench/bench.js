@@ -6,6 +6,8 @@
 //   PEERS=1       installs hnswlib-node, usearch and edgevec in build/peers and measures them
 //                 too; PEERS=hnswlib-node,… only those
 //   ONLY=kernels  nothing but the kernels
+//   ONLY=build    nothing but the builds of SealVec (upsert, train) and of PEERS, in five rounds,
+//                 each in a process of its own
 //
 // Where Debian's python3-faiss is installed (with libopenblas0-pthread, or it is slow), native FAISS
 // trains and adds the same vectors in as many lists on as many threads.
@@ -27,6 +29,7 @@ const FOLDER = fileURLToPath(new URL('../../build/bench/', import.meta.url));
 const LADDER = QUICK ? [1, 4, 16, 64] : [1, 2, 4, 8, 16, 32, 64, 128, 256];
 const COUNT = QUICK ? 200 : undefined;
 const RECALL = 0.95;
+const ROUNDS = 5;
 
 const whole = (number) => Math.round(number).toLocaleString('en-US');
 const inSeconds = (number) => `${number.toFixed(2)} s`;
@@ -221,12 +224,36 @@ async function benchSet(name, peers) {
   }
 }
 
+/** Builds in turn, so that what else the machine does meets all of them. */
+async function benchBuilds(set, peers) {
+  console.log(`\n== ${set}: builds, ${ROUNDS} rounds ==`);
+  const key = Buffer.from(generateKey()).toString('hex');
+  const folder = `${FOLDER}${set}-build`;
+  const ratios = peers.map(() => []);
+  for (let round = 0; round < ROUNDS; round++) {
+    await rm(folder, { recursive: true, force: true });
+    const { upserted, trained } = await run('build', { set, key, folder, seed: SEED });
+    const own = upserted + trained;
+    const told = [`SealVec ${inSeconds(upserted)} + ${inSeconds(trained)}`];
+    for (const [i, { name }] of peers.entries()) {
+      const { built } = await run('peer', { name, set, count: 1 });
+      ratios[i].push(built / own);
+      told.push(`${name} ${inSeconds(built)}, ${(built / own).toFixed(1)} times`);
+    }
+    line(`${round + 1}`, told.join('; '));
+  }
+  peers.forEach(({ name }, i) => line('median', `${name}: ${median(ratios[i]).toFixed(1)} times`));
+  await rm(folder, { recursive: true, force: true });
+}
+
 printMachine();
 if (ONLY !== 'kernels') {
   await mkdir(FOLDER, { recursive: true });
   const peers = PEERS ? installPeers(PEERS, console.log) : [];
-  for (const name of chooseSets(DATA)) await benchSet(name, peers);
+  const bench = ONLY === 'build' ? benchBuilds : benchSet;
+  for (const name of chooseSets(DATA)) await bench(name, peers);
 }
+if (ONLY === 'build') process.exit();
 console.log('\n== kernels, one thread ==');
 await benchKernels();
 console.log('\n== sizes ==');

@@ -25,13 +25,27 @@ async function upsertAll(index, ids, { base, dim }) {
   }
 }
 
-async function upsert({ set, folder, key }) {
+async function create({ set, folder, key }) {
   const data = await loadSet(set);
   const client = new Client({ ...options, storage: folder });
   const index = await client.createIndex({
     indexName: 'bench', indexKey: secret(key), metric: data.metric, dimension: data.dim,
   });
   const ids = Array.from({ length: data.rows }, (_, row) => String(row));
+  return { client, index, ids, data };
+}
+
+/** The whole build, as an application does it: in one process. */
+async function build({ seed, ...given }) {
+  const { client, index, ids, data } = await create(given);
+  const [upserted] = await seconds(() => upsertAll(index, ids, data));
+  const [trained] = await seconds(() => index.train({ seed }));
+  await client.close();
+  return { upserted, trained };
+}
+
+async function upsert({ folder, ...given }) {
+  const { client, index, ids, data } = await create({ folder, ...given });
   const [took] = await seconds(() => upsertAll(index, ids, data));
   await client.close();
   return { seconds: took, ...(await folderSize(folder)), peak: peakMemory() };
@@ -161,7 +175,7 @@ async function heldOut({ set, key, seed }) {
   return recalls;
 }
 
-const JOBS = { upsert, train, untrained, query, first, heldOut, peer: peerJob };
+const JOBS = { build, upsert, train, untrained, query, first, heldOut, peer: peerJob };
 
 if (process.send) {
   // Nobody is left to hear the figures.
