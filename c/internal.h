@@ -33,6 +33,17 @@ static inline uint64_t pad16(uint64_t bytes) {
   return (bytes + 15) / 16 * 16;
 }
 
+/* sv_split puts a centroid beside another: `to` and `from` move apart by
+ * 1/1024, up and down on alternating components (kmeans.c). */
+void sv_split(float *from, float *to, uint32_t dim);
+
+/* sv_balance splits lists of more than limit times the mean rows / k, in
+ * place of lists that it spares, as long as there are both (balance.c). counts
+ * becomes what is expected of the next pass; used is scratch, k bytes. Returns
+ * how many centroids were moved. */
+uint32_t sv_balance(uint32_t *counts, uint8_t *used, uint32_t k, uint32_t dim,
+                    double rows, double limit, float *centroids);
+
 static inline uint32_t round_up(uint32_t n, uint32_t unit) {
   return (n + unit - 1) / unit * unit;
 }

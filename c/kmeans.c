@@ -41,6 +41,8 @@
 #define TILE 256u   /* rows assigned at a time */
 #define GROUPS TILE /* their totals live where lists of a tile live */
 #define SPLIT (1.0f / 1024)
+#define EARLY_BALANCES 3u
+#define BALANCES 12u /* in all: there may be rows that no split parts */
 
 /* Where things are in the scratch the caller gave. */
 struct layout {
@@ -153,6 +155,7 @@ static int is_valid(const struct sv_kmeans *state, const uint32_t *starts,
         state->k <= SV_MAX_LISTS && state->dim >= 1 &&
         state->dim <= SV_MAX_DIM + 1 && state->max_iters >= 1 &&
         state->tolerance >= 0 && state->stall >= 0 &&
+        (state->balance == 0 || state->balance >= 1) &&
         state->n_groups <= SV_MAX_LISTS))
     return 0;
   if (!starts || state->n_groups == 0) return !starts && !state->n_groups;
@@ -171,6 +174,9 @@ int32_t sv_kmeans_start(struct sv_kmeans *state, const float *rows,
   state->group = 0;
   state->compare_all = 1;
   state->repaired = 0;
+  state->balances = 0;
+  state->balanced_at = 0;
+  state->ending = SV_KMEANS_RUNNING;
   state->stop = SV_KMEANS_RUNNING;
   state->objective = 0;
   state->sum = 0;
@@ -233,7 +239,7 @@ static uint32_t draw_donor(const uint32_t *counts, const uint32_t *totals,
   return list;
 }
 
-static void split(float *from, float *to, uint32_t dim) {
+void sv_split(float *from, float *to, uint32_t dim) {
   for (uint32_t t = 0; t < dim; t++) {
     const float up = from[t] * (1 + SPLIT), down = from[t] * (1 - SPLIT);
     to[t] = t % 2 ? down : up;
@@ -263,7 +269,8 @@ static void refill(struct sv_kmeans *state, const struct layout *at,
     counts[donor] -= counts[j];
     totals[j / width] += spare(counts[j]);
     totals[donor / width] += spare(counts[donor]);
-    split(centroids + (size_t)donor * dim, centroids + (size_t)j * dim, dim);
+    sv_split(centroids + (size_t)donor * dim, centroids + (size_t)j * dim,
+             dim);
     state->repaired++;
   }
 }
@@ -274,7 +281,9 @@ static uint32_t stop_rule(const struct sv_kmeans *state) {
   const uint32_t i = state->iteration;
   const double now = state->objective;
   if (now == 0) return SV_KMEANS_CONVERGED;
-  if (i >= 2) {
+  if (state->ending && i < state->max_iters)
+    return i < state->balanced_at + 2 ? SV_KMEANS_RUNNING : state->ending;
+  if (i >= state->balanced_at + 2) {
     const double before = state->history[(i - 1) % 3];
     if (before - now <= (double)state->tolerance * before)
       return SV_KMEANS_CONVERGED;
@@ -285,6 +294,26 @@ static uint32_t stop_rule(const struct sv_kmeans *state) {
       return SV_KMEANS_STALLED;
   }
   return i >= state->max_iters ? SV_KMEANS_MAX_ITERS : SV_KMEANS_RUNNING;
+}
+
+/* balance moves seats after the first passes that compare with all, and when
+ * all would end, as long as passes are left to settle them. Lloyd's passes may
+ * undo it: in the end there are but two between balance steps. */
+static void balance(struct sv_kmeans *state, const struct layout *at,
+                    double rows, uint32_t compared_all, float *centroids) {
+  const int ends = state->stop != SV_KMEANS_RUNNING;
+  const int due = state->balances < (ends ? BALANCES : EARLY_BALANCES) &&
+                  (ends || compared_all);
+  if (state->balance == 0 || state->objective == 0 || !due ||
+      state->iteration >= state->max_iters ||
+      sv_balance(at->counts, at->met, state->k, state->dim, rows,
+                 (double)state->balance, centroids) == 0)
+    return;
+  state->balances++;
+  state->balanced_at = state->iteration;
+  if (ends) state->ending = state->stop;
+  state->compare_all = 1;
+  state->stop = SV_KMEANS_RUNNING;
 }
 
 static void begin_pass(struct sv_kmeans *state, const struct layout *at,
@@ -331,6 +360,7 @@ static void finish_pass(struct sv_kmeans *state, const struct layout *at,
     state->stop = state->iteration < state->max_iters ? SV_KMEANS_RUNNING
                                                       : SV_KMEANS_MAX_ITERS;
   }
+  balance(state, at, rows, compared_all, centroids);
   state->history[state->iteration % 3] = state->objective;
 }
 

@@ -222,22 +222,22 @@ enum sv_kmeans_stop {
 
 /* Lloyd's k-means as a state that the caller steps; it fills the first block.
  * Rows may come in groups of neighbours: a pass that compares with all lists
- * then notes where the rows of each group went, and the passes after it
- * compare them with those lists only. The first pass compares with all, and
- * so does one after the repair of an empty list or a pass without gain; only
- * after one that compared with all has k-means converged.
+ * then notes where the rows of each group went, and those after it compare
+ * them with those lists only. The first pass compares with all, and so does
+ * one after centroids were put elsewhere or a pass without gain.
  *
  * A pass is: sv_kmeans_step until all rows are in, then sv_kmeans_finish. The
  * rows of one clustering may lie with several states: each steps through its
- * own, all their sums are taken and added to one of them, always in the same
- * order, that one finishes, and the others go on from its centroids and
- * compare_all with sv_kmeans_next. */
+ * own, all sums are taken and added to one of them, in the same order always,
+ * that one finishes, the others go on from its centroids and compare_all with
+ * sv_kmeans_next. */
 struct sv_kmeans {
   uint32_t n, dim, k;   /* 1 <= k <= n; a warm start wants n >= 1 only */
   uint32_t n_groups;    /* 0: none, every pass compares with all */
   uint32_t max_iters;   /* >= 1 */
   float tolerance;      /* >= 0: relative improvement of the objective */
   float stall;          /* >= 0; 0 switches the rule off */
+  float balance;        /* >= 1: of the mean, most rows of a list; 0: any */
   uint64_t seed;
   /* state */
   uint64_t random;
@@ -246,45 +246,46 @@ struct sv_kmeans {
   uint32_t group;       /* that of next_row */
   uint32_t compare_all; /* whether the pass under way does */
   uint32_t repaired;    /* empty lists refilled, in all */
+  uint32_t balances, balanced_at; /* balance steps, iteration of the last */
+  uint32_t ending;      /* what stops it once the lists are balanced */
   uint32_t stop;        /* enum sv_kmeans_stop */
   double objective;     /* mean squared distance in the last full pass */
   double sum;           /* of the pass under way */
   double history[3];
 };
 
-/* sv_kmeans_scratch_size returns the bytes of scratch, 0 over a limit. */
+/* sv_kmeans_scratch_size returns 0 over a limit. */
 size_t sv_kmeans_scratch_size(uint32_t n, uint32_t dim, uint32_t k,
                               uint32_t n_groups);
 
 /* sv_kmeans_start clears the state and, unless warm, writes k distinct rows
- * chosen by the seed to centroids (Forgy); warm keeps the centroids given.
- * Group g is rows [starts[g], starts[g + 1]), where starts has n_groups + 1
- * entries, ascending from 0 to n; NULL when there are no groups. scratch must
- * be as large as sv_kmeans_scratch_size says, 16-aligned. */
+ * chosen by the seed to centroids (Forgy). Group g is rows [starts[g],
+ * starts[g + 1]), where starts has n_groups + 1 entries, ascending from 0 to
+ * n; NULL when there are no groups. scratch is 16-aligned. */
 int32_t sv_kmeans_start(struct sv_kmeans *state, const float *rows,
                         const uint32_t *starts, int32_t warm,
                         float *centroids, void *scratch);
 
-/* sv_kmeans_step assigns at most max_rows further rows of the pass. Returns 1
- * while there are more, 0 when all are in or state->stop is set. What becomes
- * of the rows does not depend on max_rows. */
+/* sv_kmeans_step assigns at most max_rows further rows of the pass, to the
+ * same effect however many. Returns 1 while there are more, 0 when all are in
+ * or state->stop is set. */
 int32_t sv_kmeans_step(struct sv_kmeans *state, const float *rows,
                        uint32_t max_rows, const float *centroids,
                        void *scratch);
 
 /* sv_kmeans_finish ends a pass: it moves the centroids to the means of their
- * rows, refills each empty list by splitting a large one, and applies the
- * stop rules. Returns 1 when another pass is to follow, 0 when state->stop is
- * set; ARGUMENT while rows are left, or when fewer than k were added. */
+ * rows, splits a large list in place of each empty one, and of a small one as
+ * the balance asks, and applies the stop rules. Returns 1 when another pass
+ * is to follow, 0 when state->stop is set; ARGUMENT while rows are left, or
+ * when fewer than k were added. */
 int32_t sv_kmeans_finish(struct sv_kmeans *state, float *centroids,
                          void *scratch);
 /* sv_kmeans_next begins the next pass of a state that did not finish. */
 void sv_kmeans_next(struct sv_kmeans *state, int32_t compare_all);
 
-/* sv_kmeans_take moves what a state has summed since the pass began, or since
- * the last take, to `sums`, of sv_kmeans_sums_size(k, dim) bytes, as
- * objective f64 | sums f64 * k * dim | counts u32 * k. sv_kmeans_add adds it
- * to a state of the same k and dim that has begun the pass. */
+/* sv_kmeans_take moves what a state has summed since the last take to `sums`,
+ * of sv_kmeans_sums_size(k, dim) bytes: objective f64 | sums f64 * k * dim |
+ * counts u32 * k. sv_kmeans_add adds it to a state that began the pass. */
 size_t sv_kmeans_sums_size(uint32_t k, uint32_t dim);
 void sv_kmeans_take(struct sv_kmeans *state, void *scratch, uint8_t *sums);
 void sv_kmeans_add(struct sv_kmeans *state, void *scratch,
@@ -292,8 +293,7 @@ void sv_kmeans_add(struct sv_kmeans *state, void *scratch,
 
 /* sv_add_rows adds each of n rows to the sum of its list (dim f64 each), and
  * counts it. Components are rounded to multiples of grain, a power of two, so
- * that the sums are exact, whatever the order of the rows, as long as none
- * passes 2^53 grains. */
+ * that sums are exact in any order of rows, up to 2^53 grains. */
 int32_t sv_add_rows(const float *rows, const uint32_t *lists, uint32_t n,
                     uint32_t dim, double grain, double *sums,
                     uint32_t *counts);

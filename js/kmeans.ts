@@ -9,7 +9,7 @@ import type { GroupResult, KmeansOptions } from '../types/protocol.js';
 
 /** Offsets in `struct sv_kmeans` of c/sv.h under wasm32; n, dim, k, ... come first. */
 const KMEANS = {
-  tolerance: 20, seed: 32, iteration: 48, nextRow: 52, compareAll: 60, stop: 68, size: 112,
+  tolerance: 20, seed: 32, iteration: 48, nextRow: 52, compareAll: 60, stop: 80, size: 128,
 } as const;
 /** Multiplications in one step, about 10 ms of them. */
 const STEP_MACS = 2e8;
@@ -26,7 +26,7 @@ const RANGES = 4;
 /** What prepares the passes that count stops sooner than they. */
 function level(options: KmeansOptions, k: number, maxIters: number): KmeansOptions {
   const most = Math.min(options.maxIters, maxIters);
-  return { ...options, k, tolerance: 0, stall: LEVEL_STALL, maxIters: most };
+  return { ...options, k, tolerance: 0, stall: LEVEL_STALL, balance: 0, maxIters: most };
 }
 
 export interface KmeansRows {
@@ -70,7 +70,8 @@ export class Lloyd {
     this.#state = state;
     core.fill(state, KMEANS.size, 0);
     core.write(state, Uint32Array.of(n, dim, k, nGroups, options.maxIters));
-    core.write(state + KMEANS.tolerance, Float32Array.of(options.tolerance, options.stall));
+    const { tolerance, stall, balance } = options;
+    core.write(state + KMEANS.tolerance, Float32Array.of(tolerance, stall, balance));
     core.setWord(state + KMEANS.seed, options.seed);
     this.#scratch = arena.take(core.exports.sv_kmeans_scratch_size(n, dim, k, nGroups));
     core.check(core.exports.sv_kmeans_start(

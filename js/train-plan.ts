@@ -13,6 +13,11 @@ const OPTIONS = [
 
 /** Three iterations that together gain less than this have stalled. */
 const STALL = 0.01;
+/**
+ * Times the mean that a list of the sample may have: the rows of all lists are at most twice
+ * their mean, but what is true of a sample is not quite so of all.
+ */
+const BALANCE = 1.7;
 const DEFAULT_TOLERANCE = 1e-6;
 const MAX_WORKERS = 256;
 
@@ -23,6 +28,7 @@ export interface TrainPlan extends ReturnType<typeof readWatch> {
   readonly tolerance: number;
   /** 0 when the caller's own tolerance decides alone. */
   readonly stall: number;
+  readonly balance: number;
   /** In MB; 0 for no limit. */
   readonly maxMemory: number;
   readonly workers: number;
@@ -44,6 +50,7 @@ export function readTrainPlan(given: Partial<Record<string, unknown>>): TrainPla
     maxIters: readInteger('maxIters', maxIters, 1, 1_000_000),
     tolerance: chosen ? readNumber('tolerance', tolerance, 0, 1) : DEFAULT_TOLERANCE,
     stall: chosen ? 0 : STALL,
+    balance: BALANCE,
     maxMemory: readNumber('maxMemory', maxMemory, 0, 2 ** 32),
     workers: workers === undefined ? coreCount() : readInteger('workers', workers, 1, MAX_WORKERS),
     seed: seed === undefined ? randomSeed() : readInteger('seed', seed, 0, 2 ** 32 - 1),

@@ -193,9 +193,9 @@ export class Training {
   /** Clusters; under a memory limit the worker that did is then replaced by as many as share it. */
   async #cluster({ nLists, workers }: Budget): Promise<ClusterResult> {
     const { team, store } = this.#workshop;
-    const { maxIters, tolerance, stall, seed, maxMemory } = this.#plan;
+    const { maxIters, tolerance, stall, balance, seed, maxMemory } = this.#plan;
     const clusters = await clusterSample(
-      team, { k: nLists, maxIters, tolerance, stall, seed },
+      team, { k: nLists, maxIters, tolerance, stall, balance, seed },
       (fraction) => this.#report('cluster', fraction),
     );
     if (maxMemory > 0) {

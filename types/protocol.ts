@@ -60,6 +60,8 @@ export interface KmeansOptions {
   readonly maxIters: number;
   readonly tolerance: number;
   readonly stall: number;
+  /** Of the mean, the rows that a list may have (c/balance.c). */
+  readonly balance: number;
   readonly seed: number;
 }
 

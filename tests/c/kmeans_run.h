@@ -22,6 +22,7 @@ static inline struct run make_run(uint32_t n, uint32_t dim, uint32_t k) {
   r.state.max_iters = 100;
   r.state.tolerance = 0;
   r.state.stall = 0;
+  r.state.balance = 0;
   r.state.seed = random_u64();
   r.rows = make((size_t)n * dim * sizeof(float));
   r.centroids = make((size_t)k * dim * sizeof(float));

@@ -476,6 +476,8 @@ static void arguments(void) {
   REFUSES(tolerance, NAN);
   REFUSES(stall, -1);
   REFUSES(stall, NAN);
+  REFUSES(balance, 0.9f);
+  REFUSES(balance, NAN);
 #undef REFUSES
   CHECK(sv_kmeans_scratch_size(1, SV_MAX_DIM + 2, 1, 1) == 0);
   CHECK(sv_kmeans_scratch_size(1, 1, SV_MAX_LISTS + 1, 1) == 0);
