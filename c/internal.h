@@ -34,7 +34,7 @@ static inline uint64_t pad16(uint64_t bytes) {
 }
 
 /* sv_split puts a centroid beside another: `to` and `from` move apart by
- * 1/1024, up and down on alternating components (kmeans.c). */
+ * 1/1024, up and down on alternating components (balance.c). */
 void sv_split(float *from, float *to, uint32_t dim);
 
 /* sv_balance splits lists of more than limit times the mean rows / k, in

@@ -15,8 +15,8 @@
  *  3. A donor is drawn with probability (size - 1) / total, so a list of one
  *     row never gives. The draw walks the totals of GROUPS groups of lists,
  *     then one group: k empty lists cost O(k sqrt k) and not O(k^2).
- *  4. A split moves both halves by 1/1024, up and down on alternating
- *     components, so that neither keeps all rows.
+ *  4. A list is split by its centroid becoming two (sv_split in balance.c),
+ *     which the next pass parts.
  *  5. A pass with objective 0 splits nothing: all rows lie on centroids
  *     already, and only duplicates could be parted.
  *  6. Rows that come in groups of neighbours go to few of the k lists, and
@@ -40,9 +40,8 @@
 
 #define TILE 256u   /* rows assigned at a time */
 #define GROUPS TILE /* their totals live where lists of a tile live */
-#define SPLIT (1.0f / 1024)
 #define EARLY_BALANCES 3u
-#define BALANCES 12u /* in all: there may be rows that no split parts */
+#define BALANCES 8u /* in all: there may be rows that no split parts */
 
 /* Where things are in the scratch the caller gave. */
 struct layout {
@@ -237,14 +236,6 @@ static uint32_t draw_donor(const uint32_t *counts, const uint32_t *totals,
   uint32_t list = group * width;
   while (pick >= spare(counts[list])) pick -= spare(counts[list++]);
   return list;
-}
-
-void sv_split(float *from, float *to, uint32_t dim) {
-  for (uint32_t t = 0; t < dim; t++) {
-    const float up = from[t] * (1 + SPLIT), down = from[t] * (1 - SPLIT);
-    to[t] = t % 2 ? down : up;
-    from[t] = t % 2 ? up : down;
-  }
 }
 
 /* refill gives every empty list half of another. There is always a row to

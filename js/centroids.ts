@@ -16,10 +16,17 @@ import type { SealedObject } from '../types/protocol.js';
 
 const MAX_POINTS = 4096;
 
-/** Reads and packs the centroids that a manifest names. */
-export async function openCentroids(
-  context: ObjectContext, entry: ClusteringEntry, config: IndexConfig, name: string,
-): Promise<Clustering> {
+/** What a centroids object holds. */
+export interface StoredCentroids {
+  readonly centroids: Float32Array;
+  readonly maxNorm: number;
+  readonly curve: RecallCurve;
+}
+
+/** Reads the centroids that a manifest names. */
+export async function readCentroids(
+  context: ObjectContext, entry: ClusteringEntry, config: IndexConfig,
+): Promise<StoredCentroids> {
   const { core } = context;
   const reader = new ObjectReader(context, entry.object);
   const [length = 0, paramsLength = 0] = entry.object.lengths;
@@ -35,7 +42,15 @@ export async function openCentroids(
     Array.from({ length: points }, (_, i) => params.getFloat32(8 + i * 12 + offset, true));
   const centroids = await reader.open(0, 0, length, (plain) => core.floats(plain, length / 4));
   const curve = { recall: column(0), at10: column(4), at100: column(8) };
-  return new Clustering(core, config, centroids, params.getFloat32(0, true), curve, name);
+  return { centroids, maxNorm: params.getFloat32(0, true), curve };
+}
+
+/** Reads and packs them. */
+export async function openCentroids(
+  context: ObjectContext, entry: ClusteringEntry, config: IndexConfig, name: string,
+): Promise<Clustering> {
+  const { centroids, maxNorm, curve } = await readCentroids(context, entry, config);
+  return new Clustering(context.core, config, centroids, maxNorm, curve, name);
 }
 
 /** Section 1. */

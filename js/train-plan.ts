@@ -33,6 +33,8 @@ export interface TrainPlan extends ReturnType<typeof readWatch> {
   readonly maxMemory: number;
   readonly workers: number;
   readonly seed: number;
+  /** Whether the seed is the caller's, so that nothing but the rows and it may count. */
+  readonly seeded: boolean;
 }
 
 function randomSeed(): number {
@@ -53,6 +55,7 @@ export function readTrainPlan(given: Partial<Record<string, unknown>>): TrainPla
     balance: BALANCE,
     maxMemory: readNumber('maxMemory', maxMemory, 0, 2 ** 32),
     workers: workers === undefined ? coreCount() : readInteger('workers', workers, 1, MAX_WORKERS),
+    seeded: seed !== undefined,
     seed: seed === undefined ? randomSeed() : readInteger('seed', seed, 0, 2 ** 32 - 1),
   };
 }

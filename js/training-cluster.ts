@@ -77,9 +77,10 @@ async function splitAll(
   return centroids;
 }
 
-/** Clusters the sample that the first runner holds. */
+/** Clusters the sample that the first runner holds; `warm` centroids are where passes begin. */
 export async function clusterSample(
-  team: Team, options: KmeansOptions, onProgress: (fraction: number) => void,
+  team: Team, options: KmeansOptions, warm: Float32Array | undefined,
+  onProgress: (fraction: number) => void,
 ): Promise<ClusterResult> {
   // How many passes it takes is not known: this rises ever more slowly, and by maxIters is 1.
   const tell = (passes: number): void =>
@@ -96,8 +97,8 @@ export async function clusterSample(
     await runner.run({ name: 'hold', options, share, given: rows });
   }
   let moved: MoveResult = {
-    centroids: centroids ?? await splitAll(holders, starts, options.k), compareAll: true,
-    iterations: 0, stop: 0,
+    centroids: warm ?? centroids ?? await splitAll(holders, starts, options.k),
+    compareAll: true, iterations: 0, stop: 0,
   };
   while (moved.stop === 0) {
     const { centroids: from, compareAll, iterations } = moved;

@@ -30,6 +30,7 @@ import { clusterSample } from './training-cluster.js';
 import { commitTraining } from './training-commit.js';
 import { drawSample, type Measured } from './training-draw.js';
 import { numberRows, stillNamed } from './training-rows.js';
+import { warmStart } from './training-warm.js';
 import type { TrainResult } from '../types/api.js';
 import type { ClusterResult, SealedObject, Source } from '../types/protocol.js';
 
@@ -108,12 +109,12 @@ export class Training {
       // Merging that was under way ends first; none begins while training runs.
       await this.#queue(async () => undefined);
       const { limits, sample } = await this.#timed('sample', () => this.#begin());
-      const clusters = await this.#timed('cluster', () => this.#cluster(limits));
+      const clusters = await this.#timed('cluster', () => this.#cluster(limits, sample));
       const { outputs, gained, manifest } = await this.#finish(limits, sample, clusters);
       this.#report('commit', 1);
-      const { iterations } = clusters;
+      const { iterations, warm } = clusters;
       return {
-        ...this.#used(limits), ...summarize(outputs, gained, limits.nLists), iterations,
+        ...this.#used(limits), ...summarize(outputs, gained, limits.nLists), iterations, warm,
         stopReason: STOP_REASONS[clusters.stop] ?? 'max_iters', workers: team.size,
         generation: manifest.generation, seconds: (performance.now() - started) / 1000,
         phases: this.#phases, peakBytes: team.peak + handover.mostHeld,
@@ -191,18 +192,21 @@ export class Training {
   }
 
   /** Clusters; under a memory limit the worker that did is then replaced by as many as share it. */
-  async #cluster({ nLists, workers }: Budget): Promise<ClusterResult> {
+  async #cluster(
+    { nLists, workers }: Budget, { maxNorm }: Measured,
+  ): Promise<ClusterResult & { warm: boolean }> {
     const { team, store } = this.#workshop;
-    const { maxIters, tolerance, stall, balance, seed, maxMemory } = this.#plan;
+    const { maxIters, tolerance, stall, balance, seed, seeded, maxMemory } = this.#plan;
+    const warm = seeded ? undefined : await warmStart(store, store.manifest, nLists, maxNorm);
     const clusters = await clusterSample(
-      team, { k: nLists, maxIters, tolerance, stall, balance, seed },
+      team, { k: nLists, maxIters, tolerance, stall, balance, seed }, warm,
       (fraction) => this.#report('cluster', fraction),
     );
     if (maxMemory > 0) {
       team.dismiss();
       await team.grow(workers, store.manifest.config);
     }
-    return clusters;
+    return { ...clusters, warm: warm !== undefined };
   }
 
   /** Segments that were committed since the last look. */

@@ -217,7 +217,10 @@ export interface TrainOptions extends KeyOptions, Watched {
   maxMemory?: number;
   /** Workers to use; default one per core. */
   workers?: number;
-  /** Makes the clustering repeatable. Default random. */
+  /**
+   * Makes the clustering repeatable: begins with rows drawn by it. Default
+   * random, and then training again begins with the lists there are.
+   */
   seed?: number;
 }
 
@@ -240,6 +243,8 @@ export interface TrainResult {
   maxMemory: number;
   workers: number;
   seed: number;
+  /** Whether k-means began with the centroids of the last training. */
+  warm: boolean;
   generation: number;
   seconds: number;
   /** Seconds by phase. */

@@ -268,7 +268,8 @@ describe('the C', () => {
       segment: [],
       scores: ['distance'],
       sieve: ['distance'],
-      kmeans: ['sieve', 'distance'],
+      balance: ['distance'],
+      kmeans: ['sieve', 'distance', 'balance'],
       lists: ['scores', 'distance', 'topk'],
     };
     for (const [name, source] of sources) {

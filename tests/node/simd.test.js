@@ -24,9 +24,10 @@ const SCAN = {
   nProbes: 80, minProbes: 84, position: 88, block: 92, rowsScanned: 96, missing: 100, size: 104,
 };
 const KMEANS = {
-  n: 0, dim: 4, k: 8, nGroups: 12, maxIters: 16, tolerance: 20, stall: 24, seed: 32,
-  random: 40, iteration: 48, nextRow: 52, group: 56, compareAll: 60, repaired: 64, stop: 68,
-  objective: 72, sum: 80, history: 88, size: 112,
+  n: 0, dim: 4, k: 8, nGroups: 12, maxIters: 16, tolerance: 20, stall: 24, balance: 28,
+  seed: 32, random: 40, iteration: 48, nextRow: 52, group: 56, compareAll: 60, repaired: 64,
+  balances: 68, balancedAt: 72, ending: 76, stop: 80, objective: 88, sum: 96, history: 104,
+  size: 128,
 };
 
 /** One build, with an arena that each case fills from its start, in the same order in both. */
@@ -357,6 +358,7 @@ test('trains the same centroids in the same number of iterations', () => {
       }
       view.setFloat32(at + KMEANS.tolerance, 1e-6, true);
       view.setFloat32(at + KMEANS.stall, 0, true);
+      view.setFloat32(at + KMEANS.balance, dim % 2 ? 1.2 : 0, true);
       view.setBigUint64(at + KMEANS.seed, BigInt(dim), true);
       const rowsAt = core.put(rows, shift);
       const centroids = core.out(4 * k * dim, shift);
@@ -366,9 +368,9 @@ test('trains the same centroids in the same number of iterations', () => {
       do {
         while (sv.sv_kmeans_step(at, rowsAt, 1 + (dim % 50), centroids, scratch) === 1);
       } while ((code = sv.sv_kmeans_finish(at, centroids, scratch)) === 1);
-      const counters = ['iteration', 'nextRow', 'repaired', 'stop'];
+      const counters = ['iteration', 'nextRow', 'repaired', 'balances', 'stop'];
       const values = counters.map((f) => view.getUint32(at + KMEANS[f], true));
-      assert.ok(values[0] >= 1 && values[0] <= 8 && values[3] >= 1);
+      assert.ok(values[0] >= 1 && values[0] <= 8 && values[4] >= 1);
       return [code, ...values, view.getFloat64(at + KMEANS.objective, true)];
     });
   }
