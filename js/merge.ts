@@ -134,20 +134,27 @@ async function rewriteAll(
 }
 
 /**
- * As rewriteAll, but also false when another writer removed what it reads, or took what it wrote
- * for orphans.
+ * Whether work on what a commit names came about: not when another writer removed what it reads, or
+ * took what it wrote for orphans.
  */
-async function tryRewrite(
-  index: OpenIndex, base: Manifest, old: readonly SegmentEntry[], watch: Watch,
+export async function attempt(
+  index: OpenIndex, base: Manifest, work: () => Promise<boolean>,
 ): Promise<boolean> {
   try {
-    return await rewriteAll(index, base, old, watch);
+    return await work();
   } catch (error) {
     if (error instanceof OrphanedError) return false;
     if (!isGone(error)) throw error;
     if ((await index.store.refresh()).generation === base.generation) throw missing(error);
     return false;
   }
+}
+
+/** As rewriteAll, but also false where `attempt` is. */
+async function tryRewrite(
+  index: OpenIndex, base: Manifest, old: readonly SegmentEntry[], watch: Watch,
+): Promise<boolean> {
+  return attempt(index, base, () => rewriteAll(index, base, old, watch));
 }
 
 /** Merges until no tier is full, or another writer merges as well. */

@@ -32,3 +32,18 @@ export function routeRows(
   const code = coreMetric(metric);
   core.check(core.exports.sv_route_rows(code, rows, n, dimension, maxNorm, out), 'vectors');
 }
+
+/**
+ * Moves centroids to the space of another longest row. Where the metric adds a component, which is
+ * sqrt(maxNorm^2 - |x|^2) (sv_route_rows in c/sv.h), its square grows by as much as maxNorm's.
+ */
+export function rerouteCentroids(
+  { metric, dimension }: IndexConfig, centroids: Float32Array, from: number, to: number,
+): void {
+  const size = routeDimension(metric, dimension);
+  if (size === dimension) return;
+  for (let last = dimension; last < centroids.length; last += size) {
+    const square = (centroids[last] ?? 0) ** 2 + to ** 2 - from ** 2;
+    centroids[last] = Math.sqrt(Math.max(square, 0));
+  }
+}

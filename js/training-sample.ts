@@ -21,7 +21,7 @@ export interface Sample {
 }
 
 /** The length of the longest of n rows. */
-async function longest(
+export async function longest(
   core: Core, config: IndexConfig, rows: number, n: number, tick: Tick,
 ): Promise<number> {
   const { dimension } = config;
@@ -41,7 +41,7 @@ async function longest(
 }
 
 /** Routes n rows to `out`, which may be the rows themselves where dimensions agree. */
-async function route(
+export async function route(
   core: Core, config: IndexConfig, from: { rows: number; n: number; maxNorm: number }, out: number,
   tick: Tick,
 ): Promise<void> {

@@ -2,7 +2,7 @@
 import type { Access } from './access.js';
 import { SealvecError } from './errors.js';
 import { LateTraining } from './late-training.js';
-import { liveRows } from './manifest.js';
+import { liveRows, type Manifest } from './manifest.js';
 import type { OpenIndex } from './open-index.js';
 import { reading, writing } from './parts.js';
 import type { Snapshot } from './snapshot.js';
@@ -11,11 +11,15 @@ import type { TrainResult } from '../types/api.js';
 
 /** Vectors above which searching without lists is worth a warning. */
 const UNTRAINED_WARNING = 50_000;
+/** Share of the rows that come or go until the sizes of lists are looked at again. */
+const LOOK_AGAIN = 1 / 16;
 
 export class Upkeep {
   readonly #access: Access;
   #warned = false;
   #training: LateTraining | undefined;
+  /** Rows of the index when the sizes of its lists were last looked at. */
+  #lookedAt = 0;
 
   constructor(access: Access) {
     this.#access = access;
@@ -70,15 +74,17 @@ export class Upkeep {
   }
 
   /**
-   * Merges segments: in the background behind the writes so far, but under a key that is there for
-   * one call only, at once.
+   * Merges segments and splits lists: in the background behind the writes so far, but under a key
+   * that is there for one call only, at once.
    */
   async #merge(index: OpenIndex): Promise<void> {
     const work = async (): Promise<void> => {
       if (this.#training || this.#access.closed) return;
       const { chooseMerge } = await reading();
-      if (chooseMerge(index.store.manifest).length === 0) return;
-      const { maintain } = await writing();
+      const look = this.#mayHaveOutgrown(index.store.manifest);
+      if (!look && chooseMerge(index.store.manifest).length === 0) return;
+      const { maintain, splitLists } = await writing();
+      if (look) await splitLists(index);
       await maintain(index);
     };
     const { own } = this.#access;
@@ -87,6 +93,14 @@ export class Upkeep {
       index.logger.warn(`Warning: merging segments failed: ${message}`);
     });
     if (index !== own) await merging;
+  }
+
+  /** Whether so many rows came or went that some lists may have outgrown the others. */
+  #mayHaveOutgrown({ clustering, segments }: Manifest): boolean {
+    const rows = segments.reduce((sum, entry) => sum + entry.rows, 0);
+    const due = Math.abs(rows - this.#lookedAt) > rows * LOOK_AGAIN;
+    if (due) this.#lookedAt = rows;
+    return due && clustering !== undefined;
   }
 
   async #inBackground(work: () => Promise<void>): Promise<void> {

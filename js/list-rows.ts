@@ -1,0 +1,113 @@
+/** The rows of some lists, out of all segments, and what is drawn from them. */
+import { breathe } from './breathe.js';
+import type { Arena } from './core.js';
+import type { IndexConfig, SegmentEntry } from './manifest.js';
+import { isRouted, routeDimension } from './metric.js';
+import { type ObjectContext, ObjectReader } from './object.js';
+import type { Snapshot } from './snapshot.js';
+import { readVectors } from './stored-vectors.js';
+import { longest, route } from './training-sample.js';
+
+/** Living rows of one list in one segment, ascending. */
+export interface Run {
+  readonly entry: SegmentEntry;
+  readonly list: number;
+  readonly rows: Uint32Array;
+}
+
+/** The living rows of all lists. */
+export function listRuns(snapshot: Snapshot): Run[] {
+  return snapshot.segments.flatMap((segment, s) => {
+    const entry = snapshot.manifest.segments[s];
+    if (!segment.listed || !entry) return [];
+    const base = snapshot.bases[s] ?? 0;
+    const runs: Run[] = [];
+    for (let list = 0; list + 1 < segment.starts.length; list++) {
+      const [from = 0, to = 0] = [segment.starts[list], segment.starts[list + 1]];
+      const rows = Uint32Array.from({ length: to - from }, (_, i) => from + i)
+        .filter((row) => snapshot.isLive(base + row));
+      if (rows.length > 0) runs.push({ entry, list, rows });
+    }
+    return runs;
+  });
+}
+
+export function countRows(runs: readonly Run[]): number {
+  return runs.reduce((sum, { rows }) => sum + rows.length, 0);
+}
+
+/** The rows of each list. */
+export function countLists(runs: readonly Run[], nLists: number): Uint32Array {
+  const counts = new Uint32Array(nLists);
+  for (const { list, rows } of runs) counts[list] = (counts[list] ?? 0) + rows.length;
+  return counts;
+}
+
+/** Places of about `most` rows among those of all runs, evenly; ascending. */
+export function drawEvenly(runs: readonly Run[], most: number): Uint32Array {
+  const n = countRows(runs);
+  const count = Math.min(n, most);
+  return Uint32Array.from({ length: count }, (_, i) => Math.floor(i * n / count));
+}
+
+/** The rows at some places (ascending) among those of all runs. */
+function pickRows(runs: readonly Run[], places: Uint32Array): Run[] {
+  let [first, at] = [0, 0];
+  return runs.map((run) => {
+    const end = first + run.rows.length;
+    const from = at;
+    while (at < places.length && (places[at] ?? 0) < end) at++;
+    const rows = places.subarray(from, at).map((place) => run.rows[place - first] ?? 0);
+    first = end;
+    return { ...run, rows };
+  }).filter(({ rows }) => rows.length > 0);
+}
+
+/** Rows in memory of the arena. */
+export interface OpenRows {
+  readonly pointer: number;
+  readonly n: number;
+}
+
+/** Opens the rows at some places as float32. */
+async function openRows(
+  context: ObjectContext, config: IndexConfig, arena: Arena, runs: readonly Run[],
+  places: Uint32Array,
+): Promise<OpenRows> {
+  const size = config.dimension * 4;
+  const pointer = arena.take(places.length * size);
+  let at = 0;
+  for (const { entry, rows } of pickRows(runs, places)) {
+    const reader = new ObjectReader(context, entry.object);
+    await readVectors(reader, rows, config, pointer + at * size);
+    at += rows.length;
+  }
+  return { pointer, n: at };
+}
+
+/** Opens the rows at some places, routed to where lists are made. */
+export async function openRouted(
+  context: ObjectContext, config: IndexConfig, arena: Arena, runs: readonly Run[],
+  places: Uint32Array, maxNorm: number,
+): Promise<OpenRows> {
+  const { pointer: rows, n } = await openRows(context, config, arena, runs, places);
+  if (isRouted(config.metric)) return { pointer: rows, n };
+  const pointer = arena.take(n * routeDimension(config.metric, config.dimension) * 4);
+  await route(context.core, config, { rows, n, maxNorm }, pointer, breathe);
+  return { pointer, n };
+}
+
+/** The longest of the rows at some places, or `known` if that is more; 0 where no one asks. */
+export async function longestRow(
+  context: ObjectContext, config: IndexConfig, runs: readonly Run[],
+  places: Uint32Array, known: number,
+): Promise<number> {
+  if (routeDimension(config.metric, config.dimension) === config.dimension) return known;
+  const arena = context.core.arena();
+  try {
+    const { pointer, n } = await openRows(context, config, arena, runs, places);
+    return Math.max(known, await longest(context.core, config, pointer, n, breathe));
+  } finally {
+    arena.free();
+  }
+}
