@@ -7,7 +7,7 @@
 #   make fuzz           each fuzzer for seconds=60
 #   make kill tamper growth recall   what `make test` samples, in full
 #   make example        the private-search page, on http://127.0.0.1:8080
-#   make bench demo size format clean
+#   make bench growth-plot demo size format clean
 #
 # config=release (default for wasm) | debug | sanitize (default for test-c)
 #
@@ -44,7 +44,7 @@ ifneq ($(filter-out clean format,$(or $(MAKECMDGOALS),all)),)
 endif
 
 .PHONY: all wasm js test test-c test-js test-package test-browser fuzz bench \
-  kill tamper growth recall demo example size format clean FORCE
+  kill tamper growth recall growth-plot demo example size format clean FORCE
 FORCE:
 
 all: wasm js
@@ -326,6 +326,9 @@ growth: wasm js
 
 recall: wasm js
 	node tests/bench/recall.js
+
+growth-plot: wasm js
+	node tests/bench/growth.js
 
 demo: wasm js
 	node examples/demo.js

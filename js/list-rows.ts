@@ -15,37 +15,42 @@ export interface Run {
   readonly rows: Uint32Array;
 }
 
-/** The living rows of all lists. */
-export function listRuns(snapshot: Snapshot): Run[] {
+/** How many rows live in each list. */
+export function countLists(snapshot: Snapshot): Uint32Array {
+  const counts = new Uint32Array(snapshot.nLists);
+  for (const [s, { listed, starts, rows }] of snapshot.segments.entries()) {
+    if (!listed) continue;
+    for (let list = 0; list + 1 < starts.length; list++) {
+      counts[list] = (counts[list] ?? 0) + (starts[list + 1] ?? 0) - (starts[list] ?? 0);
+    }
+    if (snapshot.manifest.segments[s]?.dead === 0) continue;
+    const base = snapshot.bases[s] ?? 0;
+    for (let row = 0, list = 0; row < rows; row++) {
+      while ((starts[list + 1] ?? rows) <= row) list++;
+      if (!snapshot.isLive(base + row)) counts[list] = (counts[list] ?? 0) - 1;
+    }
+  }
+  return counts;
+}
+
+/** The living rows of some lists. */
+export function listRuns(snapshot: Snapshot, lists: ReadonlySet<number>): Run[] {
   return snapshot.segments.flatMap((segment, s) => {
     const entry = snapshot.manifest.segments[s];
     if (!segment.listed || !entry) return [];
     const base = snapshot.bases[s] ?? 0;
-    const runs: Run[] = [];
-    for (let list = 0; list + 1 < segment.starts.length; list++) {
+    return [...lists].flatMap((list) => {
       const [from = 0, to = 0] = [segment.starts[list], segment.starts[list + 1]];
-      const rows = Uint32Array.from({ length: to - from }, (_, i) => from + i)
+      const rows = Uint32Array.from({ length: Math.max(to - from, 0) }, (_, i) => from + i)
         .filter((row) => snapshot.isLive(base + row));
-      if (rows.length > 0) runs.push({ entry, list, rows });
-    }
-    return runs;
+      return rows.length > 0 ? [{ entry, list, rows }] : [];
+    });
   });
-}
-
-export function countRows(runs: readonly Run[]): number {
-  return runs.reduce((sum, { rows }) => sum + rows.length, 0);
-}
-
-/** The rows of each list. */
-export function countLists(runs: readonly Run[], nLists: number): Uint32Array {
-  const counts = new Uint32Array(nLists);
-  for (const { list, rows } of runs) counts[list] = (counts[list] ?? 0) + rows.length;
-  return counts;
 }
 
 /** Places of about `most` rows among those of all runs, evenly; ascending. */
 export function drawEvenly(runs: readonly Run[], most: number): Uint32Array {
-  const n = countRows(runs);
+  const n = runs.reduce((sum, { rows }) => sum + rows.length, 0);
   const count = Math.min(n, most);
   return Uint32Array.from({ length: count }, (_, i) => Math.floor(i * n / count));
 }

@@ -21,7 +21,7 @@ import { Clustering } from './clustering.js';
 import type { Core } from './core.js';
 import type { Draft } from './draft.js';
 import { findLevel } from './kmeans.js';
-import { chooseReseating } from './list-choice.js';
+import { chooseReseating, type Reseating } from './list-choice.js';
 import { MovedRecall } from './list-recall.js';
 import { countLists, drawEvenly, listRuns, longestRow, openRouted, type Run } from './list-rows.js';
 import {
@@ -91,13 +91,10 @@ interface Reseated {
 
 /** Puts the centroids of parts in the place of the list itself, of emptied ones, and at the end. */
 async function reseat(
-  index: OpenIndex, snapshot: Snapshot, runs: readonly Run[], before: StoredCentroids,
+  index: OpenIndex, snapshot: Snapshot, { outgrown, emptied }: Reseating, before: StoredCentroids,
 ): Promise<Reseated | undefined> {
   const { manifest: { config }, nLists } = snapshot;
-  const { outgrown, emptied } = chooseReseating(countLists(runs, nLists));
-  if (outgrown.length === 0) return undefined;
-  const large = new Set(outgrown.map(({ list }) => list));
-  const rows = runs.filter(({ list }) => large.has(list));
+  const rows = listRuns(snapshot, new Set(outgrown.map(({ list }) => list)));
   const maxNorm = await longestRow(
     index.store, config, rows, drawEvenly(rows, NORM_ROWS), before.maxNorm,
   );
@@ -209,11 +206,12 @@ async function splitOnce(
   index: OpenIndex, snapshot: Snapshot, entry: ClusteringEntry,
 ): Promise<boolean> {
   const { manifest: base } = snapshot;
-  const all = listRuns(snapshot);
+  const reseating = chooseReseating(countLists(snapshot));
+  if (reseating.outgrown.length === 0) return false;
   const before = await readCentroids(index.store, entry, base.config);
-  const reseated = await reseat(index, snapshot, all, before);
+  const reseated = await reseat(index, snapshot, reseating, before);
   if (!reseated) return false;
-  const runs = all.filter(({ list }) => reseated.moving.has(list));
+  const runs = listRuns(snapshot, reseated.moving);
   const draft = index.store.draft(base);
   try {
     const moved = await move(index, base.config, runs, reseated, before.curve, draft);

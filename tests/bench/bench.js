@@ -11,20 +11,17 @@
 //
 // Where Debian's python3-faiss is installed (with libopenblas0-pthread, or it is slow), native FAISS
 // trains and adds the same vectors in as many lists on as many threads.
-import { execFileSync, fork } from 'node:child_process';
 import { cp, mkdir, rm } from 'node:fs/promises';
-import os from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { generateKey } from '../../dist/sealvec.js';
 import { chooseSets, loadSet } from './datasets.js';
 import { hasFaiss, recallAbove, runFaiss } from './faiss.js';
 import { benchKernels } from './kernels.js';
-import { median } from './measure.js';
+import { inProcess, median, printMachine } from './measure.js';
 import { installPeers, SETTINGS } from './peers.js';
 
 const { DATA, QUICK, PEERS, ONLY } = process.env;
 const SEED = 1;
-const JOBS = fileURLToPath(new URL('jobs.js', import.meta.url));
 const FOLDER = fileURLToPath(new URL('../../build/bench/', import.meta.url));
 const LADDER = QUICK ? [1, 4, 16, 64] : [1, 2, 4, 8, 16, 32, 64, 128, 256];
 const COUNT = QUICK ? 200 : undefined;
@@ -36,37 +33,6 @@ const inSeconds = (number) => `${number.toFixed(2)} s`;
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 const percent = (share) => `${(share * 100).toFixed(1)} %`;
 const line = (name, text) => console.log(`  ${name.padEnd(12)}${text}`);
-
-/** Runs one job in a process of its own. */
-function run(job, given) {
-  return new Promise((resolve, reject) => {
-    const child = fork(JOBS, { serialization: 'advanced' });
-    let answer;
-    child.once('message', (message) => { answer = message; });
-    child.once('exit', (code) =>
-      answer ? resolve(answer) : reject(new Error(`${job} ended with code ${code}`)));
-    child.send({ job, ...given });
-  });
-}
-
-function commit() {
-  const options = { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] };
-  const git = (...args) => execFileSync('git', args, options).trim();
-  try {
-    const changes = git('status', '--porcelain', '-uno') ? ', with changes' : '';
-    return `commit ${git('rev-parse', '--short', 'HEAD')}${changes}`;
-  } catch {
-    return 'no git';
-  }
-}
-
-function printMachine() {
-  const { node, v8 } = process.versions;
-  const memory = `${Math.round(os.totalmem() / 2 ** 30)} GiB`;
-  const system = `${os.type()} ${os.release()}`;
-  console.log(`${os.cpus()[0].model}, ${os.cpus().length} cores, ${memory}, ${system}`);
-  console.log(`Node ${node} (V8 ${v8}), ${commit()}${QUICK ? ', QUICK=1' : ''}`);
-}
 
 const WIDTHS = [22, 10, 12, 12, 14];
 const row = (...cells) => console.log(`  ${cells.map((cell, i) =>
@@ -100,7 +66,7 @@ async function trainOften(filled, folder, options) {
   for (let i = 0; i < (QUICK ? 1 : 3); i++) {
     await rm(folder, { recursive: true, force: true });
     await cp(filled, folder, { recursive: true });
-    runs.push(await run('train', { ...options, folder }));
+    runs.push(await inProcess('train', { ...options, folder }));
   }
   const middle = median(runs.map(({ seconds }) => seconds));
   return { ...runs.find(({ seconds }) => seconds === middle), runs: runs.length };
@@ -115,17 +81,18 @@ async function measureSealvec({ name: set, rows, dim }) {
   try {
     const upserts = [];
     for (const each of QUICK ? [filled] : folders) {
-      upserts.push(await run('upsert', { ...all, folder: each }));
+      upserts.push(await inProcess('upsert', { ...all, folder: each }));
     }
-    const untrained = await run('untrained', { ...all, folder: filled, count: QUICK ? 50 : 200 });
+    const untrained = await inProcess('untrained', { ...all, folder: filled, count: QUICK ? 50 : 200 });
     const one = await trainOften(filled, folder, { ...all, workers: 1 });
     const trained = await trainOften(filled, folder, all);
-    const searches = await run('query', { ...all, folder });
+    const searches = await inProcess('query', { ...all, folder });
     const opens = [];
-    for (let i = 0; i < (QUICK ? 1 : 5); i++) opens.push(await run('first', { ...all, folder }));
-    const heldOut = QUICK || rows < 10_000 ? undefined : await run('heldOut', all);
+    for (let i = 0; i < (QUICK ? 1 : 5); i++) opens.push(await inProcess('first', { ...all, folder }));
+    const heldOut = QUICK || rows < 10_000 ? undefined : await inProcess('heldOut', all);
+    const arrived = await inProcess('arrive', { ...all, folder });
     const upsert = median(upserts.map(({ seconds }) => seconds));
-    printBuild({ rows, dim, upserts, upsert, one, trained });
+    printBuild({ rows, dim, upserts, upsert, one, trained, arrived });
     printUse({ rows, dim, untrained, trained, searches, opens, heldOut });
     const build = { build: upsert + trained.seconds, buildAlone: upsert + one.seconds };
     return { ...build, one, trained, searches };
@@ -134,10 +101,11 @@ async function measureSealvec({ name: set, rows, dim }) {
   }
 }
 
-function printBuild({ rows, dim, upserts, upsert, one, trained }) {
+function printBuild({ rows, dim, upserts, upsert, one, trained, arrived }) {
   const { nLists, iterations, stopReason, quantizationError, imbalance, bytes, files } = trained;
   line('upsert', `${whole(rows / upsert)} vectors/s, durable in batches of 10,000 (median of ` +
     `${upserts.length}); process peak ${megabytes(upserts[0].peak)}`);
+  line('', `${whole(rows / arrived.seconds)} vectors/s into the lists of a trained index`);
   printTraining('train', trained);
   printTraining('', one);
   line('lists', `${nLists}, after ${iterations} iterations (${stopReason}); quantisation error ` +
@@ -217,7 +185,7 @@ async function benchSet(name, peers) {
   if (hasFaiss()) printFaiss(set, own);
   for (const peer of peers) {
     try {
-      printPeer(peer, await run('peer', { name: peer.name, set: name, count: COUNT }), rows, own);
+      printPeer(peer, await inProcess('peer', { name: peer.name, set: name, count: COUNT }), rows, own);
     } catch (error) {
       console.log(`\n  ${peer.name} ${peer.version}: ${error.message}`);
     }
@@ -232,11 +200,11 @@ async function benchBuilds(set, peers) {
   const ratios = peers.map(() => []);
   for (let round = 0; round < ROUNDS; round++) {
     await rm(folder, { recursive: true, force: true });
-    const { upserted, trained } = await run('build', { set, key, folder, seed: SEED });
+    const { upserted, trained } = await inProcess('build', { set, key, folder, seed: SEED });
     const own = upserted + trained;
     const told = [`SealVec ${inSeconds(upserted)} + ${inSeconds(trained)}`];
     for (const [i, { name }] of peers.entries()) {
-      const { built } = await run('peer', { name, set, count: 1 });
+      const { built } = await inProcess('peer', { name, set, count: 1 });
       ratios[i].push(built / own);
       told.push(`${name} ${inSeconds(built)}, ${(built / own).toFixed(1)} times`);
     }
@@ -246,7 +214,7 @@ async function benchBuilds(set, peers) {
   await rm(folder, { recursive: true, force: true });
 }
 
-printMachine();
+printMachine(QUICK ? ', QUICK=1' : '');
 if (ONLY !== 'kernels') {
   await mkdir(FOLDER, { recursive: true });
   const peers = PEERS ? installPeers(PEERS, console.log) : [];

@@ -25,8 +25,9 @@ async function upsertAll(index, ids, { base, dim }) {
   }
 }
 
-async function create({ set, folder, key }) {
-  const data = await loadSet(set);
+async function create({ set, folder, key, rows }) {
+  const whole = await loadSet(set);
+  const data = { ...whole, rows: rows ?? whole.rows };
   const client = new Client({ ...options, storage: folder });
   const index = await client.createIndex({
     indexName: 'bench', indexKey: secret(key), metric: data.metric, dimension: data.dim,
@@ -36,12 +37,13 @@ async function create({ set, folder, key }) {
 }
 
 /** The whole build, as an application does it: in one process. */
-async function build({ seed, ...given }) {
+async function build({ seed, nLists, ...given }) {
   const { client, index, ids, data } = await create(given);
   const [upserted] = await seconds(() => upsertAll(index, ids, data));
-  const [trained] = await seconds(() => index.train({ seed }));
+  const options = { seed, ...(nLists && { nLists }) };
+  const [trained, { quantizationError }] = await seconds(() => index.train(options));
   await client.close();
-  return { upserted, trained };
+  return { upserted, trained, quantizationError };
 }
 
 async function upsert({ folder, ...given }) {
@@ -63,6 +65,16 @@ async function train({ folder, key, workers, seed }) {
   await index.compact();
   await client.close();
   return { ...result, ...(await folderSize(folder)), peak: peakMemory() };
+}
+
+/** More rows for a trained index, which go into its lists. */
+async function arrive({ set, folder, key }) {
+  const data = await loadSet(set);
+  const { client, index } = await load({ folder, key });
+  const ids = Array.from({ length: data.rows }, (_, row) => `more ${row}`);
+  const [took] = await seconds(() => upsertAll(index, ids, data));
+  await client.close();
+  return { seconds: took };
 }
 
 /** Asks the set's queries with some options. */
@@ -175,7 +187,7 @@ async function heldOut({ set, key, seed }) {
   return recalls;
 }
 
-const JOBS = { build, upsert, train, untrained, query, first, heldOut, peer: peerJob };
+const JOBS = { build, upsert, train, arrive, untrained, query, first, heldOut, peer: peerJob };
 
 if (process.send) {
   // Nobody is left to hear the figures.

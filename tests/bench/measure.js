@@ -1,6 +1,11 @@
 // Measuring one thing at a time.
+import { execFileSync, fork } from 'node:child_process';
 import { readdir, stat } from 'node:fs/promises';
+import os from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const JOBS = fileURLToPath(new URL('jobs.js', import.meta.url));
 
 export async function seconds(work) {
   const start = performance.now();
@@ -40,4 +45,36 @@ export async function askAll(count, ask, { passes = 3, least = 0.5, most = 5 } =
     spent += took;
   }
   return { answers, perSecond: median(perSecond) };
+}
+
+/** Runs one job of jobs.js in a process of its own. */
+export function inProcess(job, given) {
+  return new Promise((resolve, reject) => {
+    const child = fork(JOBS, { serialization: 'advanced' });
+    let answer;
+    child.once('message', (message) => { answer = message; });
+    child.once('exit', (code) =>
+      answer ? resolve(answer) : reject(new Error(`${job} ended with code ${code}`)));
+    child.send({ job, ...given });
+  });
+}
+
+function commit() {
+  const options = { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] };
+  const git = (...args) => execFileSync('git', args, options).trim();
+  try {
+    const changes = git('status', '--porcelain', '-uno') ? ', with changes' : '';
+    return `commit ${git('rev-parse', '--short', 'HEAD')}${changes}`;
+  } catch {
+    return 'no git';
+  }
+}
+
+/** What the figures that follow were taken on, and of. */
+export function printMachine(more = '') {
+  const { node, v8 } = process.versions;
+  const memory = `${Math.round(os.totalmem() / 2 ** 30)} GiB`;
+  const system = `${os.type()} ${os.release()}`;
+  console.log(`${os.cpus()[0].model}, ${os.cpus().length} cores, ${memory}, ${system}`);
+  console.log(`Node ${node} (V8 ${v8}), ${commit()}${more}`);
 }
