@@ -14,8 +14,9 @@ const STEP = process.env.SEALVEC_FULL ? 1 : 5;
 
 const ids = (from, to) => Array.from({ length: to - from }, (_, i) => `id${from + i}`);
 const put = (from, to, version) => ({ put: ids(from, to).map((id) => [id, version]) });
+const crowd = Array.from({ length: 320 }, (_, i) => `crowd${i}`);
 
-/** Enough rows for tombstones of their own, small segments to merge, training and removal. */
+/** Enough rows for tombstones of their own, segments to merge, lists to split, and removal. */
 const SCRIPT = [
   { name: 'createIndex' },
   { name: 'upsert', ...put(0, 330, 1) },
@@ -26,6 +27,8 @@ const SCRIPT = [
   { name: 'delete', drop: [...ids(290, 300), 'never there'] },
   { name: 'train' },
   { name: 'upsert', ...put(280, 290, 4) },
+  { name: 'upsert', put: crowd.map((id) => [id, 5]) },
+  { name: 'delete', drop: crowd.slice(5) },
   { name: 'compact' },
   { name: 'deleteIndex' },
   { name: 'createIndex' },
