@@ -1,6 +1,7 @@
 # SealVec. `make` builds everything; `make test` proves it.
 #
 #   make wasm           build/js/sealvec.wasm and build/portable.wasm
+#   make vectors        test vectors of others, as `make test` uses them
 #   make js             build/js/*.js (for the tests) and dist/ (what is shipped)
 #   make test           test-c test-js test-package size
 #   make test-browser   in Chromium; CHROMIUM=path, full=1 for the long versions
@@ -43,7 +44,7 @@ ifneq ($(filter-out clean format,$(or $(MAKECMDGOALS),all)),)
   include build/toolchain.mk
 endif
 
-.PHONY: all wasm js test test-c test-js test-package test-browser fuzz bench \
+.PHONY: all wasm js vectors test test-c test-js test-package test-browser fuzz bench \
   kill tamper growth recall growth-plot demo example size format clean FORCE
 FORCE:
 
@@ -65,6 +66,10 @@ build/toolchain.mk: FORCE
 # script changes.
 build/libsodium/ready: FORCE
 	@c/toolchain.sh sodium
+
+# What the tests of the ciphers take from elsewhere.
+vectors: build/libsodium/ready
+	@c/toolchain.sh vectors
 
 # ---- flags -------------------------------------------------------------------
 
@@ -283,7 +288,7 @@ CHROMIUM ?= /usr/bin/chromium
 
 test: test-c test-js test-package size
 
-test-js: wasm js
+test-js: wasm js vectors
 	node --test --test-concurrency=2 tests/node/*.test.js
 
 # Pages run in Chromium; where it is not and cannot be installed, their tests say that they were

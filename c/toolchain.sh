@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# toolchain.sh: the compilers, and libsodium.
+# toolchain.sh: the compilers, libsodium, and test vectors.
 #
 #   toolchain.sh find               writes build/toolchain.mk, which names emcc
 #                                   and a native clang with sanitizers;
 #                                   installs them on Debian and Ubuntu
 #   toolchain.sh sodium             unpacks the pinned libsodium into
 #                                   build/libsodium
+#   toolchain.sh vectors            fetches Project Wycheproof's test vectors
+#                                   into build/download/wycheproof
 #   toolchain.sh compile OUT CC...  compiles the files of libsodium that are
 #                                   used into OUT/*.o with the command CC...
 #
@@ -23,6 +25,10 @@
 # 4. libsodium is compiled from a list of its files, without its configure
 #    script and its detection of the CPU, so the native objects that the
 #    sanitizers see are built from the same code as the wasm.
+# 5. Project Wycheproof's vectors (Apache-2.0) are not kept here either. Debian
+#    has them inside a source package; elsewhere they come from the project's
+#    repository, at the commit that the package names. Each file has one
+#    pinned SHA-256.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -35,6 +41,15 @@ patches_sha256=f410474e46346b06b162defa05b1be26906aeed6cf309e3d4ebe30b4d1350733
 fixed=src/libsodium/crypto_core/ed25519/ref10/ed25519_ref10.c
 fixed_sha256=40291bba865beab9817381460cda1d977a106c11cf4c393f854e25979d84bfc7
 release=https://github.com/jedisct1/libsodium/archive/refs/tags/$version.tar.gz
+
+vectors_package=android-platform-external-boringssl=13.0.0+r24-2
+vectors_archive=android-platform-external-boringssl_13.0.0+r24.orig.tar.xz
+vectors_release=https://raw.githubusercontent.com/C2SP/wycheproof/eb35c25e05d17dc05fdf42f40ff4cbb3a959c096/testvectors
+vectors_files="
+  chacha20_poly1305_test.json:4b5ef399f956214227da549c8a84d9d097538c00a3d131de5748ad8508105aec
+  eddsa_test.json:a77b00e6399d13da54d28f4b4f26995977bf8a9780e5756a1c0fce85d260e041
+  xchacha20_poly1305_test.json:1782aca3a5e185c52fd576b96867e811e24a57bf48234bb9f713742b530394e9
+"
 
 downloads=build/download
 llvm=/usr/lib/llvm-19/bin
@@ -178,10 +193,12 @@ source_lists() {
   done
 }
 
-# fetch_package downloads the source package; the system's lists stay as they
-# are. What arrives is judged by its hash, by the caller.
+# fetch_package FOLDER NAME... downloads the first of some source packages that
+# is to be had; the system's lists stay as they are. What arrives is judged by
+# its hash, by the caller.
 fetch_package() {
-  local apt root=$PWD/build/apt
+  local apt name folder=$1 root=$PWD/build/apt
+  shift
   command -v apt-get >/dev/null || return 1
   rm -rf "$root"
   mkdir -p "$root/parts" "$root/lists/partial"
@@ -190,24 +207,24 @@ fetch_package() {
     -o Dir::State::lists=$root/lists -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=
     -o APT::Sandbox::User=$(id -un)"
   $apt update >/dev/null 2>&1 || true
-  (cd $downloads && for name in $package libsodium; do
+  (cd "$folder" && for name in "$@"; do
     $apt source --download-only $name && break
   done) >/dev/null 2>&1 || true
   rm -rf "$root"
 }
 
+# fetch_release URL FILE
 fetch_release() {
-  say "fetching $release"
-  if command -v curl >/dev/null; then curl -fsSL "$release" -o "$downloads/$archive"
-  else wget -q "$release" -O "$downloads/$archive"; fi
+  say "fetching $1"
+  if command -v curl >/dev/null; then curl -fsSL "$1" -o "$2"; else wget -q "$1" -O "$2"; fi
 }
 
 fetch() {
   mkdir -p $downloads
   is $downloads/$archive $archive_sha256 && return
   rm -f $downloads/libsodium_*
-  fetch_package || true
-  is $downloads/$archive $archive_sha256 || fetch_release || true
+  fetch_package $downloads $package libsodium || true
+  is $downloads/$archive $archive_sha256 || fetch_release "$release" $downloads/$archive || true
   is $downloads/$archive $archive_sha256 ||
     fail "no libsodium $version with SHA-256 $archive_sha256"
 }
@@ -257,9 +274,45 @@ compile() {
   mv "$new" "$out"
 }
 
+# ---- test vectors ------------------------------------------------------------
+
+# take_vectors FOLDER keeps those files in it that are as they must be.
+take_vectors() {
+  local file
+  for file in $vectors_files; do
+    is "$1/${file%%:*}" "${file##*:}" || return 1
+  done
+  [ "$1" = $downloads/wycheproof ] && return
+  mkdir -p $downloads/wycheproof
+  for file in $vectors_files; do mv "$1/${file%%:*}" $downloads/wycheproof; done
+}
+
+# The package is 29 MB, of which half a megabyte is kept.
+fetch_vectors() {
+  local file new=$1
+  fetch_package "$new" $vectors_package
+  tar -xf "$new/$vectors_archive" -C "$new" --transform 's:.*/::' --wildcards \
+    '*/wycheproof_testvectors/*poly1305_test.json' '*/wycheproof_testvectors/eddsa_test.json' \
+    2>/dev/null && take_vectors "$new" && return
+  for file in $vectors_files; do
+    fetch_release "$vectors_release/${file%%:*}" "$new/${file%%:*}" || return
+  done
+  take_vectors "$new"
+}
+
+vectors() {
+  local new=$PWD/build/vectors.$$
+  take_vectors $downloads/wycheproof && return
+  say "fetching Project Wycheproof's test vectors"
+  mkdir -p "$new"
+  fetch_vectors "$new" || { rm -rf "$new"; fail "no test vectors with the pinned SHA-256"; }
+  rm -rf "$new"
+}
+
 case ${1:-} in
   find) find_compilers ;;
   sodium) unpack ;;
+  vectors) vectors ;;
   compile) shift; compile "$@" ;;
-  *) fail "usage: toolchain.sh find | sodium | compile OUT CC..." ;;
+  *) fail "usage: toolchain.sh find | sodium | vectors | compile OUT CC..." ;;
 esac

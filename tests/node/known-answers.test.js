@@ -8,64 +8,13 @@ import { test } from 'node:test';
 import { argon2id } from '@noble/hashes/argon2.js';
 import { blake2b } from '@noble/hashes/blake2.js';
 import { xchacha20poly1305 } from '@noble/ciphers/chacha.js';
+import { AUTH_FAILED, Core, hchacha20, hex, sealReference, unhex } from './support/raw-core.js';
 
 const MAX = 4096;
-const AUTH_FAILED = -2;
 
-/** A core with copies in and out: bytes go in as Uint8Array, out(n) makes room for a result. */
-class Core {
-  constructor(file) {
-    const bytes = fs.readFileSync(new URL(`../../build/${file}`, import.meta.url));
-    this.module = new WebAssembly.Module(bytes);
-    const env = { emscripten_notify_memory_growth() {} };
-    this.exports = new WebAssembly.Instance(this.module, { env }).exports;
-    this.exports._initialize?.();
-  }
+const core = new Core('dist/sealvec.wasm');
+const portable = new Core('build/portable.wasm');
 
-  /** Calls an export with numbers, byte arrays and one { out: n }; returns [code, out bytes]. */
-  call(name, ...args) {
-    const { sv_alloc, sv_free } = this.exports;
-    const pointers = [];
-    let result;
-    const values = args.map((arg) => {
-      if (typeof arg === 'number') return arg;
-      const size = arg.out ?? arg.length;
-      const pointer = sv_alloc(size);
-      pointers.push(pointer);
-      const view = new Uint8Array(this.exports.memory.buffer, pointer, size);
-      if (arg.out === undefined) view.set(arg);
-      else result = [view.fill(0xee).byteOffset, size];
-      return pointer;
-    });
-    const code = this.exports[name](...values);
-    const out = result && new Uint8Array(this.exports.memory.buffer, ...result).slice();
-    pointers.forEach((pointer) => sv_free(pointer));
-    return [code, out];
-  }
-
-  /** The out bytes of a call that must succeed. */
-  get(name, ...args) {
-    const [code, out] = this.call(name, ...args);
-    assert.equal(code, 0, `${name} returned ${code}`);
-    return out;
-  }
-
-  seal(key, nonce, aad, plain) {
-    const out = { out: plain.length + 40 };
-    return this.get('sv_seal', key, nonce, aad, aad.length, plain, plain.length, out);
-  }
-
-  open(key, aad, sealed) {
-    const out = { out: Math.max(0, sealed.length - 40) };
-    return this.call('sv_open', key, aad, aad.length, sealed, sealed.length, out);
-  }
-}
-
-const core = new Core('js/sealvec.wasm');
-const portable = new Core('portable.wasm');
-
-const hex = (bytes) => Buffer.from(bytes).toString('hex');
-const unhex = (text) => new Uint8Array(Buffer.from(text.replace(/\s/g, ''), 'hex'));
 const sequence = (n, first = 0) => Uint8Array.from({ length: n }, (_, i) => first + i);
 /** Repeatable bytes: the AES-CTR keystream of a seed. */
 const bytesOf = (seed, n) => {
@@ -76,42 +25,10 @@ const stream = bytesOf(1, MAX);
 const key = bytesOf(2, 32);
 const nonces = bytesOf(3, 24 + MAX);
 
-/** HChaCha20, draft-irtf-cfrg-xchacha-03 section 2.2. */
-function hchacha20(secret, nonce16) {
-  const words = new Uint32Array(16);
-  words.set([0x61707865, 0x3320646e, 0x79622d32, 0x6b206574]);
-  const read = (bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  for (let i = 0; i < 8; i++) words[4 + i] = read(secret).getUint32(4 * i, true);
-  for (let i = 0; i < 4; i++) words[12 + i] = read(nonce16).getUint32(4 * i, true);
-  const mix = (x, y, z, by) => {
-    words[x] += words[y];
-    const mixed = words[z] ^ words[x];
-    words[z] = (mixed << by) | (mixed >>> (32 - by));
-  };
-  const quarter = (a, b, c, d) => {
-    mix(a, b, d, 16);
-    mix(c, d, b, 12);
-    mix(a, b, d, 8);
-    mix(c, d, b, 7);
-  };
-  for (let round = 0; round < 10; round++) {
-    for (let i = 0; i < 4; i++) quarter(i, 4 + i, 8 + i, 12 + i);
-    for (let i = 0; i < 4; i++) {
-      quarter(i, 4 + ((i + 1) % 4), 8 + ((i + 2) % 4), 12 + ((i + 3) % 4));
-    }
-  }
-  const out = new Uint8Array(32);
-  [0, 1, 2, 3, 12, 13, 14, 15].forEach((word, i) => read(out).setUint32(4 * i, words[word], true));
-  return out;
-}
-
-/** XChaCha20-Poly1305 by OpenSSL, as sv_seal lays it out. */
-function sealReference(secret, nonce, aad, plain) {
-  const iv = Buffer.concat([Buffer.alloc(4), nonce.subarray(16)]);
-  const subkey = hchacha20(secret, nonce.subarray(0, 16));
-  const cipher = crypto.createCipheriv('chacha20-poly1305', subkey, iv, { authTagLength: 16 });
-  cipher.setAAD(aad, { plaintextLength: plain.length });
-  return Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
+/** An Ed25519 seed as OpenSSL takes it. */
+function secretKey(seed) {
+  const der = Buffer.concat([unhex('302e020100300506032b657004220420'), seed]);
+  return crypto.createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
 }
 
 test('imports nothing but the notice of memory growth', () => {
@@ -176,6 +93,49 @@ test('opens every length from 0 to 4096 sealed by OpenSSL', () => {
       assert.ok(code === 0 && Buffer.from(plain).equals(opened), `length ${length}`);
     }
   }
+});
+
+/** What is made of the first n bytes of a stream, one after another; tests/c/test_lengths.c. */
+function madeBy(each, bytes, secret, nonce, n) {
+  const message = bytes.subarray(0, n);
+  const dkLen = 16 + (n % 49);
+  return Buffer.concat([
+    each.seal(secret, nonce, bytes.subarray(0, n % 113), message),
+    each.get('sv_hash', message, n, { out: 32 }),
+    each.get('sv_derive', secret, message, n, { out: dkLen }, dkLen),
+    n % 16 === 0 ? each.get('sv_sign', secret, message, n, { out: 64 }) : Buffer.alloc(0),
+  ]);
+}
+
+/** The same by other implementations. */
+function madeElsewhere(bytes, secret, nonce, n) {
+  const message = bytes.subarray(0, n);
+  return Buffer.concat([
+    sealReference(secret, nonce, bytes.subarray(0, n % 113), message),
+    blake2b(message, { dkLen: 32 }), blake2b(message, { key: secret, dkLen: 16 + (n % 49) }),
+    n % 16 === 0 ? crypto.sign(null, message, secretKey(secret)) : Buffer.alloc(0),
+  ]);
+}
+
+test('makes of every length from 0 to 4096 what the native core makes', () => {
+  const source = fs.readFileSync(new URL('../c/test_lengths.c', import.meta.url), 'utf8');
+  const [, expected] = source.match(/expected\[\] =\s+"([0-9a-f]{64})"/);
+  const fill = (n, state) => Uint8Array.from({ length: n }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state >>> 24;
+  });
+  const [bytes, secret, all] = [fill(MAX, 1), fill(32, 2), fill(MAX + 24, 3)];
+  const digest = (make) => {
+    let made = Buffer.alloc(32);
+    for (let n = 0; n <= MAX; n++) {
+      const parts = make(bytes, secret, all.subarray(n, n + 24), n);
+      made = blake2b(Buffer.concat([made, parts]), { dkLen: 32 });
+    }
+    return hex(made);
+  };
+  assert.equal(digest((...given) => madeBy(core, ...given)), expected);
+  assert.equal(digest((...given) => madeBy(portable, ...given)), expected);
+  assert.equal(digest(madeElsewhere), expected);
 });
 
 test('zeroes the output when the tag is wrong, at every length from 0 to 4096', () => {
@@ -255,46 +215,9 @@ test('derives from every length from 0 to 4096 and to every length as @noble/has
   }
 });
 
-// test/default/pwhash_argon2id.c of libsodium: KiB, passes, passphrase, salt, key.
-const ARGON2ID = [
-  [
-    1593, 1,
-    'b540beb016a5366524d4605156493f9874514a5aa58818cd0c6dfffaa9e90205f17b',
-    '44071f6d181561670bda728d43fb79b4',
-    `7fb72409b0987f8190c3729710e98c3f80c5a8727d425fdcde7f3644d467fe973f5b5fee683bd3fc
-     e812cb9ae5e9921a2d06c2f1905e4e839692f2b934b682f11a2fe2b90482ea5dd234863516dba6f5
-     2dc0702d324ec77d860c2e181f84472bd7104fedce071ffa93c5309494ad51623d214447a7b2b146
-     2dc7d5d55a1f6fd5b54ce024118d86f0c6489d16545aaa87b6689dad9f2fb47fda9894f8e12b87d9
-     78b483ccd4cc5fd9595cdc7a818452f915ce2f7df95ec12b1c72e3788d473441d884f9748eb14703
-     c21b45d82fd667b85f5b2d98c13303b3fe76285531a826b6fc0fe8e3dddecf`,
-  ],
-  [
-    388, 4,
-    `a347ae92bce9f80f6f595a4480fc9c2fe7e7d7148d371e9487d75f5c23008ffae065577a928febd9
-     b1973a5a95073acdbeb6a030cfc0d79caa2dc5cd011cef02c08da232d76d52dfbca38ca8dcbd665b
-     17d1665f7cf5fe59772ec909733b24de97d6f58d220b20c60d7c07ec1fd93c52c31020300c6c1fac
-     d77937a597c7a6`,
-    '5541fbc995d5c197ba290346d2c559de',
-    `20e7ba6faa2c0a4b07f3ff38e15e252a069c2c62bac3f2785d311764d73e67fd713be342ee938e6d
-     f4de6af1a89a44b8589838864457bcfe3cf0f2d329b800ab9f5810b6325588eb4e0c56f99192b2cc
-     76dc8194dc1097fe5ed12ac4214481c03c3597131ba164a56e7187e2da565a8cd529668e9a37faa5
-     8a1701c49a14edf7a50dec4143b456cba6d14c957bb655e99ce96bc506961216ef887a`,
-  ],
-];
-
 const stretch = (each, passphrase, salt, memory, passes, length) => each.get(
   'sv_stretch', passphrase, passphrase.length, salt, memory, passes, { out: length }, length,
 );
-
-test("stretches the passphrases of libsodium's tests of Argon2id", () => {
-  for (const [memory, passes, passphrase, salt, expected] of ARGON2ID) {
-    const wanted = unhex(expected);
-    for (const each of [core, portable]) {
-      const made = stretch(each, unhex(passphrase), unhex(salt), memory, passes, wanted.length);
-      assert.equal(hex(made), hex(wanted));
-    }
-  }
-});
 
 test('@noble/hashes gives the key of RFC 9106, section 5.3', () => {
   const [passphrase, salt] = [new Uint8Array(32).fill(1), new Uint8Array(16).fill(2)];
@@ -368,8 +291,7 @@ test('signs and verifies the examples of RFC 8032, section 7.1', () => {
 
 test('signs lengths from 0 to 4096 as OpenSSL does', () => {
   const seed = bytesOf(7, 32);
-  const der = Buffer.concat([unhex('302e020100300506032b657004220420'), seed]);
-  const secret = crypto.createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
+  const secret = secretKey(seed);
   for (let length = 0; length <= MAX; length += length < 260 ? 1 : 37) {
     const message = stream.subarray(0, length);
     const expected = hex(crypto.sign(null, message, secret));
