@@ -1,6 +1,22 @@
 /*
  * segment.c: the bytes of a segment's sections, before they are sealed.
  *
+ * A segment is an object (js/object.ts) of seven sections, in this order:
+ *
+ *   0 lists      list u32 | rows u32 for each list that has rows, ascending by
+ *                list; no bytes where the rows are in no lists
+ *   1 codes      none as yet, no bytes
+ *   2 vectors    one row after another, each of dimension components, f32 or
+ *                IEEE half, as they were given
+ *   3 ids        blob section: UTF-8
+ *   4 id table   below
+ *   5 metadata   blob section: JSON in UTF-8, or no bytes for none
+ *   6 contents   blob section: a byte of kind, 1 for text (UTF-8) and 2 for
+ *                bytes, then the contents; no bytes for none
+ *
+ * Row i is the same item in all of them, and rows stand in the order of their
+ * lists.
+ *
  * Blob section: n byte strings (ids, metadata, contents) with random access.
  *
  *   0            4 (n + 1)                                    length
@@ -10,7 +26,8 @@
  * [offset[i], offset[i + 1]); offset[0] = 0 and offset[n] is the number of
  * bytes after the offsets. No rows: the four bytes of offset[0].
  *
- * Id table: where an id is, by its keyed hash.
+ * Id table: where an id is, by its hash: SipHash-2-4 of its UTF-8 under the
+ * first 16 bytes of the epoch's key for ids (js/keys.ts).
  *
  *   0           8         12                    12 n
  *   | hash u64 | row u32 | hash u64 | row u32 | ... |

@@ -2,13 +2,18 @@
  * Key slots and the keyring they open. A slot table is one write-once object:
  *
  *   magic "SVKEYSLT" | version u16 | suite u16 | 0 u32 | index id 16 | number u32 | slots u32 |
- *   0 * 24
+ *   first 24 bytes of BLAKE2b-256 of the index's name
  *   per slot: kind u8 | permissions u8 | 0 u16 | sealed length u32 | user id 16 | salt 24 |
  *             commitment 32 | sealed
  *   Ed25519 signature by the admin key over all that precedes it
  *
- * The root slot is sealed under the index key and holds
+ * The root slot (kind 1, permissions 3, user id 0) holds
  *   admin seed 32 | writer seed 32 | epochs u32 | (epoch u32 | data key 32) per epoch
+ * sealed, with the first 64 bytes of the table as additional data, under the first half of
+ *   BLAKE2b-512, keyed with the index key, of "sealvec/1 root slot" | 0 | index id | number u32 |
+ *   salt
+ * whose other half is the commitment. The keys of an epoch are BLAKE2b-256, keyed with its data
+ * key, of "sealvec/1 manifest" | 0, "sealvec/1 objects" | 0 and "sealvec/1 ids" | 0.
  * A user slot (kind 2) is sealed under that user's key and holds the keyring and, for writers,
  * the writer seed; the table has room for it and readers refuse kinds they do not know.
  *

@@ -6,9 +6,24 @@
  *   salt 24 | commitment 32 | nonce 24 | body | tag 16
  *   Ed25519 signature by the writer key over all that precedes it
  *
- * The body key and the commitment are BLAKE2b-512 of the epoch's manifest key over index id,
- * generation and salt. The body, in order (see `encodeBody`): hash of the manifest before, hash of
- * the key slots, configuration, clustering, segments, condemned objects, writers.
+ * Body key and commitment are the halves of BLAKE2b-512, keyed with the epoch's manifest key, of
+ * "sealvec/1 manifest" | 0 | index id | generation u64 | salt; the header is the additional data.
+ * The body is
+ *
+ *   BLAKE2b-256 of the manifest before (32 zeros in generation 1) | that of the key slots |
+ *   metric u8 | precision u8 | auto train u8 | 0 u8 | dimension u32 | lists u32 |
+ *   centroids: object, unless lists is 0 |
+ *   segments u32, of each: object | rows u32 | in lists u8 | has tombstones u8 | 0 u16 |
+ *     dead rows u32, all told | tombstones: object, if it has | n u32 | n dead rows u32, which
+ *     the tombstones do not hold |
+ *   condemned u32, of each: id 16 | since generation u64 |
+ *   writers u32, of each: id 16 | turn u64 | generation u64
+ *
+ *   object: id 16 | type u8 | sections u8 | 0 u16 | epoch u32 | length u32 of each section |
+ *           BLAKE2b-256 of header and table
+ *
+ * metric: 0 euclidean, 1 squared_euclidean, 2 cosine, 3 inner_product; precision: 0 float32,
+ * 1 float16; type: 1 segment, 2 centroids, 3 tombstones, of 7, 2 and 1 sections.
  *
  * History: version 1, 2026.
  */

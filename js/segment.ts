@@ -1,4 +1,7 @@
-/** One segment as it is read: where its lists lie, its blocks of vectors, its documents. */
+/**
+ * One segment as it is read: where its lists lie, its blocks of vectors, its documents. The
+ * bytes of its sections are described in c/segment.c.
+ */
 import { allOf } from './all.js';
 import { type BlockTable, cutBlocks, readStarts } from './blocks.js';
 import { hex } from './bytes.js';

@@ -1,4 +1,7 @@
-/** Dead rows: a few in the manifest, more in a sealed bitmap beside the segment. */
+/**
+ * Dead rows: a few in the manifest, more in a sealed bitmap beside the segment. Its one section has
+ * a bit for each row, of row r bit r % 8 (from the lowest) of byte r / 8: 1 is dead.
+ */
 import type { Draft } from './draft.js';
 import { SealvecError } from './errors.js';
 import type { SegmentEntry } from './manifest.js';

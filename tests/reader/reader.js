@@ -1,0 +1,51 @@
+/**
+ * Reads an index of SealVec without SealVec: on node:crypto and @noble, by what the heads of
+ * js/header.ts, js/keys.ts, js/sealed-manifest.ts, js/object.ts, js/centroids.ts, js/tombstones.ts
+ * and c/segment.c say of the bytes. It shares no code with the library, and so shows that they say
+ * enough. Everything that is there is read and checked; the first thing wrong is a FormatError.
+ */
+import { epochKeys, folderOf } from './keys.js';
+import { openManifests } from './manifest.js';
+import { openObject } from './objects.js';
+import { demand } from './primitives.js';
+import { deadRows, readCentroids, readRows } from './rows.js';
+
+/** Every key that a manifest leads to. */
+function secretsOf({ keys, bodyKey }) {
+  const subkeys = [...keys.epochs.values()].flatMap((key) => [key, ...Object.values(epochKeys(key))]);
+  return [keys.adminSeed, keys.writerSeed, keys.slotKey, bodyKey, ...subkeys];
+}
+
+/**
+ * The newest commit of an index: its configuration, its items by id, its centroids. `objects` is a
+ * Map of keys to bytes. Also every key and every nonce that it met.
+ */
+export function readIndex(objects, name, indexKey) {
+  const index = folderOf(objects, name);
+  const manifests = openManifests(objects, index, name, indexKey);
+  const newest = manifests.at(-1);
+  const sealed = manifests.flatMap((one) => [one.sealed, ...one.keys.sealed]);
+  const open = (ref) => {
+    const object = openObject(objects, index, newest.keys.epochs, ref);
+    sealed.push(...object.sealed);
+    return object.sections;
+  };
+  const items = new Map();
+  for (const entry of newest.segments) {
+    const { ids } = epochKeys(newest.keys.epochs.get(entry.object.epoch));
+    const rows = readRows(open(entry.object), entry, newest, ids);
+    const dead = deadRows(entry, entry.tombstones && open(entry.tombstones)[0]);
+    rows.forEach(({ id, ...item }, row) => {
+      if (dead.has(row)) return;
+      demand(!items.has(id), 'an id that lives twice');
+      items.set(id, item);
+    });
+  }
+  const { metric, precision, dimension, autoTrain, nLists, generation, segments } = newest;
+  return {
+    config: { metric, precision, dimension, autoTrain }, generation, nLists, items,
+    segments: segments.length, manifests: manifests.length,
+    clustering: newest.centroids && readCentroids(open(newest.centroids), newest),
+    secrets: manifests.flatMap(secretsOf), nonces: sealed.map((one) => one.slice(0, 24)),
+  };
+}
