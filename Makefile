@@ -6,7 +6,7 @@
 #   make test           test-c test-js test-package size
 #   make test-browser   in Chromium; CHROMIUM=path, full=1 for the long versions
 #   make fuzz           each fuzzer for seconds=60
-#   make kill tamper growth recall   what `make test` samples, in full
+#   make kill tamper canary nonces growth recall   what `make test` samples, in full
 #   make example        the private-search page, on http://127.0.0.1:8080
 #   make bench growth-plot demo size format clean
 #
@@ -45,7 +45,7 @@ ifneq ($(filter-out clean format,$(or $(MAKECMDGOALS),all)),)
 endif
 
 .PHONY: all wasm js vectors test test-c test-js test-package test-browser fuzz bench \
-  kill tamper growth recall growth-plot demo example size format clean FORCE
+  kill tamper canary nonces growth recall growth-plot demo example size format clean FORCE
 FORCE:
 
 all: wasm js
@@ -325,6 +325,9 @@ kill: wasm js
 tamper: wasm js
 	@TAMPER=all SHARD=0/2 node --test --test-reporter=spec tests/node/tamper.test.js & half=$$!; \
 	TAMPER=all SHARD=1/2 node --test --test-reporter=spec tests/node/tamper.test.js; wait $$half
+
+nonces: wasm js
+	NONCES=10000000 node --test --test-reporter=spec tests/node/nonces.test.js
 
 growth: wasm js
 	GROWTH=10000 node --test --test-reporter=spec tests/node/growth.test.js

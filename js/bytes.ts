@@ -127,18 +127,41 @@ interface RandomSource {
   getRandomValues(bytes: Uint8Array): unknown;
 }
 
-/** Fresh bytes of the platform's generator; without one nothing is sealed. */
-export function randomBytes(length: number): Uint8Array {
-  const source = (globalThis as { crypto?: RandomSource }).crypto;
-  if (typeof source?.getRandomValues !== 'function') {
-    throw new SealvecError('UNSUPPORTED', 'this platform has no crypto.getRandomValues');
-  }
+/** Words of the nonces drawn last, some 32 kB of them. */
+const kept = new Set<bigint>();
+const KEPT = 4096;
+
+function draw(length: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(length);
-  for (let at = 0; at < length; at += 65_536) {
-    source.getRandomValues(bytes.subarray(at, Math.min(at + 65_536, length)));
+  const { crypto } = globalThis as unknown as { crypto: RandomSource };
+  try {
+    for (let at = 0; at < length; at += 65_536) {
+      crypto.getRandomValues(bytes.subarray(at, at + 65_536));
+    }
+  } catch (cause) {
+    throw new SealvecError('UNSUPPORTED', 'crypto.getRandomValues is missing or fails', { cause });
   }
-  if (length >= 16 && bytes.every((byte) => byte === bytes[0])) {
-    throw new SealvecError('UNSUPPORTED', 'crypto.getRandomValues returned constant bytes');
-  }
+  return bytes;
+}
+
+/**
+ * Nonces of 24 bytes, one after another. No word of theirs may have come before: a generator that
+ * is stuck, begins anew at each call or goes round in a circle stops all that needs it.
+ */
+export function randomNonces(count: number): Uint8Array<ArrayBuffer> {
+  const bytes = draw(count * 24);
+  if (kept.size > KEPT) kept.clear();
+  const fresh = new BigUint64Array(bytes.buffer).every((word) => kept.size < kept.add(word).size);
+  if (!fresh) throw new SealvecError('UNSUPPORTED', 'crypto.getRandomValues repeats itself');
+  return bytes;
+}
+
+/**
+ * Fresh bytes of the platform's generator. They may become a secret and are not remembered; a nonce
+ * drawn after them, and thrown away, tells whether the generator works.
+ */
+export function randomBytes(length: number): Uint8Array<ArrayBuffer> {
+  const bytes = draw(length);
+  randomNonces(1);
   return bytes;
 }

@@ -143,7 +143,7 @@ export class Core {
 
   /** Zeroes all memory, stack and freed blocks among it; the instance is of no use afterwards. */
   wipe(): void {
-    new Uint8Array(this.exports.memory.buffer).fill(0);
+    this.fill(0, this.memoryBytes, 0);
   }
 
   /** Turns a negative code into the error it stands for; `what` names the object or argument. */

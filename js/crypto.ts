@@ -1,10 +1,9 @@
 /** Secrets that stay in wasm memory, and sealing under them. */
-import { randomBytes } from './bytes.js';
+import { randomNonces } from './bytes.js';
 import type { Core } from './core.js';
 import { SealvecError } from './errors.js';
 
 const KEY = 32;
-const NONCE = 24;
 export const OVERHEAD = 40;
 export const COMMITMENT = 32;
 export const SALT = 24;
@@ -86,7 +85,7 @@ export function seal(key: Secret, aad: Uint8Array, plain: Uint8Array): Uint8Arra
   return core.withScratch((s) => {
     const out = s.take(plain.length + OVERHEAD);
     const code = core.exports.sv_seal(
-      key.pointer, s.put(randomBytes(NONCE)), s.put(aad), aad.length, s.put(plain), plain.length,
+      key.pointer, s.put(randomNonces(1)), s.put(aad), aad.length, s.put(plain), plain.length,
       out,
     );
     core.check(code, 'sealing');

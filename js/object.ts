@@ -13,7 +13,7 @@
  *
  * History: version 1, 2026.
  */
-import { hex, randomBytes, sameBytes } from './bytes.js';
+import { hex, randomNonces, sameBytes } from './bytes.js';
 import type { Core } from './core.js';
 import { hash } from './crypto.js';
 import { SealvecError } from './errors.js';
@@ -105,7 +105,7 @@ export function sealObject(
   const { core, keyring, indexId } = context;
   const epoch = keyring.epoch;
   const lengths = sections.map((section) => section.length);
-  const bare = { id: randomBytes(16), type, epoch, lengths };
+  const bare = { id: randomNonces(1).slice(0, 16), type, epoch, lengths };
   const head = header(indexId, bare);
   const bytes = new Uint8Array(objectSize(bare));
   bytes.set(head);
@@ -119,7 +119,7 @@ export function sealObject(
     const hashes = s.take(most * HASH);
     sections.forEach(({ pointer, length }, number) => {
       const chunks = chunkCount(length);
-      const nonces = s.put(randomBytes(chunks * NONCE));
+      const nonces = s.put(randomNonces(chunks));
       for (let first = 0; first < chunks; first += most) {
         const n = Math.min(most, chunks - first);
         const from = first * CHUNK_PLAIN;
