@@ -326,6 +326,9 @@ tamper: wasm js
 	@TAMPER=all SHARD=0/2 node --test --test-reporter=spec tests/node/tamper.test.js & half=$$!; \
 	TAMPER=all SHARD=1/2 node --test --test-reporter=spec tests/node/tamper.test.js; wait $$half
 
+canary: wasm js
+	STORES=1000 node --test --test-reporter=spec tests/node/canary.test.js
+
 nonces: wasm js
 	NONCES=10000000 node --test --test-reporter=spec tests/node/nonces.test.js
 

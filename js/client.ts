@@ -92,7 +92,11 @@ export class Client {
     try {
       const { module, Core, IndexStore, OpenIndex } = await this.#settings.load();
       const core = await Core.instantiate(module);
-      await IndexStore.create(core, this.#settings.storage, indexName, indexKey, config);
+      try {
+        await IndexStore.create(core, this.#settings.storage, indexName, indexKey, config);
+      } finally {
+        core.wipe();
+      }
       const key = { indexKey, userId: undefined };
       const open = await OpenIndex.open(module, this.#settings.openOptions(indexName, key));
       return this.#handle(indexName, open, embed);

@@ -9,6 +9,9 @@ export const COMMITMENT = 32;
 export const SALT = 24;
 export const SIGNATURE = 64;
 
+/** Bytes of the stack, with which wasm memory begins (`stack_bytes` in the Makefile). */
+const STACK = 262_144;
+
 const utf8 = new TextEncoder();
 
 /** 32 secret bytes in wasm memory, wiped by `wipe`. */
@@ -36,6 +39,11 @@ export class Secret {
     this.core.release(this.#pointer, KEY);
     this.#pointer = 0;
   }
+}
+
+/** Zeroes what calls have left on the stack: parts of keys among other things. */
+export function wipeStack(core: Core): void {
+  core.fill(0, STACK, 0);
 }
 
 function context(label: string, data: Uint8Array): Uint8Array {

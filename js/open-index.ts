@@ -4,6 +4,7 @@
  */
 import { Cache } from './cache.js';
 import { Core } from './core.js';
+import { wipeStack } from './crypto.js';
 import { SealvecError } from './errors.js';
 import type { Manifest } from './manifest.js';
 import { MAX_ATTEMPTS } from './newest.js';
@@ -44,10 +45,15 @@ export class OpenIndex {
   static async open(module: WebAssembly.Module, options: OpenOptions): Promise<OpenIndex> {
     const core = await Core.instantiate(module);
     const { storage, indexName, key, minGeneration, logger } = options;
-    const store = await IndexStore.open(core, storage, indexName, key.indexKey, {
-      minGeneration, logger, ...(key.userId && { userId: key.userId }),
-    });
-    return new OpenIndex(core, store, new Cache(options.cacheBytes), logger);
+    try {
+      const store = await IndexStore.open(core, storage, indexName, key.indexKey, {
+        minGeneration, logger, ...(key.userId && { userId: key.userId }),
+      });
+      return new OpenIndex(core, store, new Cache(options.cacheBytes), logger);
+    } catch (error) {
+      core.wipe();
+      throw error;
+    }
   }
 
   /** The snapshot of a manifest, or of the newest; kept until another is asked for. */
@@ -112,5 +118,6 @@ export class OpenIndex {
     this.#snapshot = undefined;
     this.cache.close();
     this.store.keyring.wipe();
+    wipeStack(this.core);
   }
 }

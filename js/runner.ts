@@ -1,6 +1,7 @@
 /** Where training tasks run: a worker, or this thread in short steps. One task at a time each. */
 import { Pace } from './breathe.js';
 import { Core } from './core.js';
+import { wipeStack } from './crypto.js';
 import type { Endpoint } from './endpoint.js';
 import { fromWire, toWire } from './errors.js';
 import type { Keyring } from './keys.js';
@@ -168,6 +169,7 @@ export class InlineRunner implements Runner {
   #wipe(): void {
     this.#keyring?.wipe();
     this.#tasks?.wipe();
+    if (this.#core) wipeStack(this.#core);
     this.#tasks = undefined;
     this.#core = undefined;
   }

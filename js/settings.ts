@@ -45,7 +45,7 @@ function readThreshold(value: unknown): number {
   const text = environment(name)?.trim();
   if (!text) return DEFAULT_THRESHOLD;
   return /^\d+$/.test(text) ? readInteger(name, Number(text), 1, MAX_VECTORS)
-    : invalid(name, `an integer from 1 to ${MAX_VECTORS}`, text);
+    : refuse(name, `an integer from 1 to ${MAX_VECTORS}`, `'${text}'`);
 }
 
 /** A logger that fails fails alone: no call of the index does with it. */

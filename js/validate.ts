@@ -39,12 +39,10 @@ function describeObject(value: object): string {
   return typeof name === 'string' && name !== 'Object' ? `a ${name}` : 'an object';
 }
 
-/** How a value is called in an error message. */
+/** How a value is called in an error message; a text may be data, which is never quoted. */
 export function describe(value: unknown): string {
   if (value === null) return 'null';
-  if (typeof value === 'string') {
-    return value.length > 40 ? `a string of ${value.length}` : `'${value}'`;
-  }
+  if (typeof value === 'string') return `a string of ${value.length}`;
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
   if (typeof value === 'bigint') return 'a bigint';
   if (typeof value !== 'object') return typeof value;
@@ -95,7 +93,7 @@ export function readOptions<K extends string>(
     const copy: Partial<Record<K, unknown>> = {};
     for (const key of Object.keys(value)) {
       if (!known.includes(key as K)) {
-        refuse(argument, `only ${known.join(', ')}`, `the unknown ${describe(key)}`);
+        refuse(argument, `only ${known.join(', ')}`, `the unknown ${quote(key)}`);
       }
       copy[key as K] = reading(`${prefix}${key}`, () => value[key]);
     }
@@ -145,14 +143,22 @@ export function readBoolean(argument: string, value: unknown): boolean {
   return value;
 }
 
+/** A text that is no data: a name of an option, or a choice. */
+function quote(text: string): string {
+  return text.length > 40 ? describe(text) : `'${text}'`;
+}
+
 function quoted(choices: readonly string[]): string {
-  return choices.map((choice) => `'${choice}'`).join(', ');
+  return choices.map(quote).join(', ');
 }
 
 export function readChoice<T extends string>(
   argument: string, value: unknown, choices: readonly T[],
 ): T {
-  if (!choices.includes(value as T)) invalid(argument, `one of ${quoted(choices)}`, value);
+  if (!choices.includes(value as T)) {
+    const got = typeof value === 'string' ? quote(value) : describe(value);
+    refuse(argument, `one of ${quoted(choices)}`, got);
+  }
   return value as T;
 }
 

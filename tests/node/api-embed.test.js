@@ -106,7 +106,7 @@ describe('embed', () => {
     const cases = [
       [undefined, /embed: expected an array.*got undefined/],
       [null, /embed.*null/],
-      ['text', /embed.*'text'/],
+      ['text', /embed.*got a string of 4/],
       [[], /embed: expected 2 vectors.*got 0/],
       [[[1, 2, 3]], /embed: expected 2 vectors, one per text, got 1/],
       [
@@ -128,7 +128,7 @@ describe('embed', () => {
           [1, 2, 3],
           ['a', 2, 3],
         ],
-        /embed\[1\]\[0\].*'a'/,
+        /embed\[1\]\[0\].*got a string of 1/,
       ],
       [[1, 2], /embed\[0\].*got 1/],
       [new Float32Array(7), /embed.*7 numbers/],

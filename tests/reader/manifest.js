@@ -45,7 +45,8 @@ function readBody(body) {
   const nLists = fields.u32();
   const centroids = nLists > 0 ? readObject(fields, CENTROIDS) : undefined;
   const segments = fields.many(fields.u32(), () => readSegment(fields));
-  const condemned = fields.many(fields.u32(), () => ({ id: fields.bytes(16), since: fields.u64() }));
+  const condemned = fields.many(fields.u32(), () => (
+    { id: fields.bytes(16), since: fields.u64() }));
   const writers = fields.many(fields.u32(), () => (
     { id: fields.bytes(16), turn: fields.u64(), generation: fields.u64() }));
   fields.end();

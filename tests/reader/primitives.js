@@ -41,7 +41,8 @@ export function unseal(key, aad, sealed, what) {
 /** The Ed25519 public key of a seed, as node:crypto has it. */
 export function publicKeyOf(seed) {
   const der = Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), seed]);
-  return crypto.createPublicKey(crypto.createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }));
+  const secret = crypto.createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
+  return crypto.createPublicKey(secret);
 }
 
 /** Cuts off and verifies the Ed25519 signature at the end. */

@@ -10,15 +10,21 @@ import { openObject } from './objects.js';
 import { demand } from './primitives.js';
 import { deadRows, readCentroids, readRows } from './rows.js';
 
-/** Every key that a manifest leads to. */
-function secretsOf({ keys, bodyKey }) {
-  const subkeys = [...keys.epochs.values()].flatMap((key) => [key, ...Object.values(epochKeys(key))]);
-  return [keys.adminSeed, keys.writerSeed, keys.slotKey, bodyKey, ...subkeys];
+/** Every key that a manifest leads to, [what it is, bytes]. */
+export function secretsOf({ keys, bodyKey }) {
+  const ofEpochs = [...keys.epochs.values()].flatMap((key) => [
+    ['a data key', key],
+    ...Object.entries(epochKeys(key)).map(([use, one]) => [`key of ${use}`, one]),
+  ]);
+  return [
+    ['the admin seed', keys.adminSeed], ['the writer seed', keys.writerSeed],
+    ['the key of a slot', keys.slotKey], ['the key of a manifest', bodyKey], ...ofEpochs,
+  ];
 }
 
 /**
  * The newest commit of an index: its configuration, its items by id, its centroids. `objects` is a
- * Map of keys to bytes. Also every key and every nonce that it met.
+ * Map of keys to bytes. Also every nonce that it met.
  */
 export function readIndex(objects, name, indexKey) {
   const index = folderOf(objects, name);
@@ -46,6 +52,6 @@ export function readIndex(objects, name, indexKey) {
     config: { metric, precision, dimension, autoTrain }, generation, nLists, items,
     segments: segments.length, manifests: manifests.length,
     clustering: newest.centroids && readCentroids(open(newest.centroids), newest),
-    secrets: manifests.flatMap(secretsOf), nonces: sealed.map((one) => one.slice(0, 24)),
+    nonces: sealed.map((one) => one.slice(0, 24)),
   };
 }

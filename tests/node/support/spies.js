@@ -58,7 +58,8 @@ export class NonceSet {
 
   #addOne(nonces, at) {
     const mask = this.#slots.length - 1;
-    let slot = (nonces[at] | nonces[at + 1] << 8 | nonces[at + 2] << 16 | nonces[at + 3] << 24) & mask;
+    const [a, b, c, d] = [0, 1, 2, 3].map((i) => nonces[at + i]);
+    let slot = (a | b << 8 | c << 16 | d << 24) & mask;
     for (; this.#slots[slot] !== 0; slot = (slot + 1) & mask) {
       const known = 24 * (this.#slots[slot] - 1);
       let i = 0;
