@@ -146,7 +146,8 @@ function draw(length: number): Uint8Array<ArrayBuffer> {
 
 /**
  * Nonces of 24 bytes, one after another. No word of theirs may have come before: a generator that
- * is stuck, begins anew at each call or goes round in a circle stops all that needs it.
+ * is stuck, begins anew at each call or goes round in a circle stops all that needs it. (A good one
+ * gives a word of 8 bytes again once in 2^52.)
  */
 export function randomNonces(count: number): Uint8Array<ArrayBuffer> {
   const bytes = draw(count * 24);

@@ -154,6 +154,16 @@ describe('the independent reader', () => {
     }
   });
 
+  test('reads what was exported', async () => {
+    const copy = new Map();
+    const store = await write('exported', {}, async ({ index, upsert, drop }) => {
+      await upsert(60);
+      await drop(5);
+      await index.export({ to: mapStorage(copy) });
+    });
+    assertRead(readIndex(copy, 'exported', store.indexKey), store);
+  });
+
   test('finds no nonce twice', async () => {
     const store = await write('n', {}, async ({ upsert }) => {
       for (let i = 0; i < 5; i++) await upsert(50);
