@@ -127,11 +127,8 @@ interface RandomSource {
   getRandomValues(bytes: Uint8Array): unknown;
 }
 
-/** Words of the nonces drawn last, some 32 kB of them. */
-const kept = new Set<bigint>();
-const KEPT = 4096;
-
-function draw(length: number): Uint8Array<ArrayBuffer> {
+/** Bytes of the platform's generator, which nobody has looked at yet. */
+export function drawBytes(length: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(length);
   const { crypto } = globalThis as unknown as { crypto: RandomSource };
   try {
@@ -144,25 +141,35 @@ function draw(length: number): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
+/** Words of the nonces seen last, some 32 kB of them. */
+const kept = new Set<bigint>();
+const KEPT = 4096;
+
 /**
- * Nonces of 24 bytes, one after another. No word of theirs may have come before: a generator that
- * is stuck, begins anew at each call or goes round in a circle stops all that needs it. (A good one
- * gives a word of 8 bytes again once in 2^52.)
+ * UNSUPPORTED if any word of these nonces came before: a generator that is stuck, begins anew at
+ * each call or goes round in a circle stops all that needs it. (A good one gives a word of 8 bytes
+ * again once in 2^52.)
  */
-export function randomNonces(count: number): Uint8Array<ArrayBuffer> {
-  const bytes = draw(count * 24);
+export function expectFresh(nonces: Uint8Array): void {
   if (kept.size > KEPT) kept.clear();
-  const fresh = new BigUint64Array(bytes.buffer).every((word) => kept.size < kept.add(word).size);
-  if (!fresh) throw new SealvecError('UNSUPPORTED', 'crypto.getRandomValues repeats itself');
-  return bytes;
+  const words = new BigUint64Array(nonces.slice().buffer);
+  if (words.every((word) => kept.size < kept.add(word).size)) return;
+  throw new SealvecError('UNSUPPORTED', 'crypto.getRandomValues repeats itself');
+}
+
+/** A fresh nonce of 24 bytes. */
+export function randomNonce(): Uint8Array<ArrayBuffer> {
+  const nonce = drawBytes(24);
+  expectFresh(nonce);
+  return nonce;
 }
 
 /**
- * Fresh bytes of the platform's generator. They may become a secret and are not remembered; a nonce
- * drawn after them, and thrown away, tells whether the generator works.
+ * Fresh bytes. They may become a secret and are not remembered; a nonce drawn after them, and
+ * thrown away, tells whether the generator works.
  */
 export function randomBytes(length: number): Uint8Array<ArrayBuffer> {
-  const bytes = draw(length);
-  randomNonces(1);
+  const bytes = drawBytes(length);
+  randomNonce();
   return bytes;
 }

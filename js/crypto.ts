@@ -1,5 +1,5 @@
 /** Secrets that stay in wasm memory, and sealing under them. */
-import { randomNonces } from './bytes.js';
+import { randomNonce } from './bytes.js';
 import type { Core } from './core.js';
 import { SealvecError } from './errors.js';
 
@@ -93,7 +93,7 @@ export function seal(key: Secret, aad: Uint8Array, plain: Uint8Array): Uint8Arra
   return core.withScratch((s) => {
     const out = s.take(plain.length + OVERHEAD);
     const code = core.exports.sv_seal(
-      key.pointer, s.put(randomNonces(1)), s.put(aad), aad.length, s.put(plain), plain.length,
+      key.pointer, s.put(randomNonce()), s.put(aad), aad.length, s.put(plain), plain.length,
       out,
     );
     core.check(code, 'sealing');

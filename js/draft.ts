@@ -2,7 +2,7 @@
 import { hex } from './bytes.js';
 import { SealvecError } from './errors.js';
 import { type Manifest, namedObjects } from './manifest.js';
-import { type ObjectContext, objectKey, type ObjectRef } from './object.js';
+import { expectFreshNonces, type ObjectContext, objectKey, type ObjectRef } from './object.js';
 import type { Storage } from '../types/api.js';
 
 /** What was written was condemned by another writer, who took it for the orphans of a dead one. */
@@ -39,6 +39,7 @@ export class Draft {
 
   async #create(ref: ObjectRef, bytes: Uint8Array): Promise<void> {
     const { storage, indexId } = this.context;
+    expectFreshNonces(ref, bytes);
     if (!(await storage.create(objectKey(indexId, ref.id), bytes))) {
       throw new SealvecError('STORAGE', 'a random object id was used before');
     }

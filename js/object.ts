@@ -13,7 +13,7 @@
  *
  * History: version 1, 2026.
  */
-import { hex, randomNonces, sameBytes } from './bytes.js';
+import { drawBytes, expectFresh, hex, sameBytes } from './bytes.js';
 import type { Core } from './core.js';
 import { hash } from './crypto.js';
 import { SealvecError } from './errors.js';
@@ -105,7 +105,7 @@ export function sealObject(
   const { core, keyring, indexId } = context;
   const epoch = keyring.epoch;
   const lengths = sections.map((section) => section.length);
-  const bare = { id: randomNonces(1).slice(0, 16), type, epoch, lengths };
+  const bare = { id: drawBytes(16), type, epoch, lengths };
   const head = header(indexId, bare);
   const bytes = new Uint8Array(objectSize(bare));
   bytes.set(head);
@@ -119,7 +119,7 @@ export function sealObject(
     const hashes = s.take(most * HASH);
     sections.forEach(({ pointer, length }, number) => {
       const chunks = chunkCount(length);
-      const nonces = s.put(randomNonces(chunks));
+      const nonces = s.put(drawBytes(chunks * NONCE));
       for (let first = 0; first < chunks; first += most) {
         const n = Math.min(most, chunks - first);
         const from = first * CHUNK_PLAIN;
@@ -136,6 +136,19 @@ export function sealObject(
     });
   });
   return { ref: { ...bare, tableHash: hash(core, bytes.subarray(0, tableEnd)) }, bytes };
+}
+
+/**
+ * UNSUPPORTED if a nonce of an object came before. Asked where objects are written, of those that
+ * workers have sealed too, each of which sees its own nonces only.
+ */
+export function expectFreshNonces({ lengths }: ObjectRef, bytes: Uint8Array): void {
+  let at = bytes.length - lengths.reduce((sum, length) => sum + sealedSize(length), 0);
+  for (const length of lengths) {
+    const end = at + sealedSize(length);
+    for (; at < end; at += CHUNK_SEALED) expectFresh(bytes.subarray(at, at + NONCE));
+    at = end;
+  }
 }
 
 /** Chunks of a section as they were stored, and the hashes they must have. */

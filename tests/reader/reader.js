@@ -7,7 +7,7 @@
 import { epochKeys, folderOf } from './keys.js';
 import { openManifests } from './manifest.js';
 import { openObject } from './objects.js';
-import { demand } from './primitives.js';
+import { demand, hexOf } from './primitives.js';
 import { deadRows, readCentroids, readRows } from './rows.js';
 
 /** Every key that a manifest leads to, [what it is, bytes]. */
@@ -24,16 +24,22 @@ export function secretsOf({ keys, bodyKey }) {
 
 /**
  * The newest commit of an index: its configuration, its items by id, its centroids. `objects` is a
- * Map of keys to bytes. Also every nonce that it met.
+ * Map of keys to bytes. Also every nonce that it met, by where it stands.
  */
 export function readIndex(objects, name, indexKey) {
   const index = folderOf(objects, name);
   const manifests = openManifests(objects, index, name, indexKey);
   const newest = manifests.at(-1);
-  const sealed = manifests.flatMap((one) => [one.sealed, ...one.keys.sealed]);
+  const nonces = new Map();
+  const note = (where, sealed) => sealed.forEach((one, i) =>
+    nonces.set(`${where} ${i}`, hexOf(one.subarray(0, 24))));
+  for (const { generation, keys, sealed } of manifests) {
+    note(`manifest ${generation}`, [sealed]);
+    note(`slots ${hexOf(keys.hash)}`, keys.sealed);
+  }
   const open = (ref) => {
     const object = openObject(objects, index, newest.keys.epochs, ref);
-    sealed.push(...object.sealed);
+    note(`object ${hexOf(ref.id)}`, object.sealed);
     return object.sections;
   };
   const items = new Map();
@@ -52,6 +58,6 @@ export function readIndex(objects, name, indexKey) {
     config: { metric, precision, dimension, autoTrain }, generation, nLists, items,
     segments: segments.length, manifests: manifests.length,
     clustering: newest.centroids && readCentroids(open(newest.centroids), newest),
-    nonces: sealed.map((one) => one.slice(0, 24)),
+    nonces,
   };
 }
