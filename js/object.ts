@@ -139,8 +139,8 @@ export function sealObject(
 }
 
 /**
- * UNSUPPORTED if a nonce of an object came before. Asked where objects are written, of those that
- * workers have sealed too, each of which sees its own nonces only.
+ * UNSUPPORTED if a nonce of an object came before. Asked where objects are written, and so also of
+ * what workers have sealed: none of them knows the nonces of the others.
  */
 export function expectFreshNonces({ lengths }: ObjectRef, bytes: Uint8Array): void {
   let at = bytes.length - lengths.reduce((sum, length) => sum + sealedSize(length), 0);
