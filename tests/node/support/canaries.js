@@ -62,7 +62,8 @@ function vectorForms(vector) {
     Buffer.from(f64.buffer, 0, 16), Buffer.from(vector.slice(0, 2).join(',')),
     Buffer.from(vector.slice(0, 2).join(', ')), Buffer.from(String(vector.at(-1))),
   ];
-  return forms.map((form) => ['a vector', form]);
+  // A number of few digits is no sign of anything.
+  return forms.filter((form) => form.length >= 8).map((form) => ['a vector', form]);
 }
 
 /** What must not be found, [what it is, bytes]. */
