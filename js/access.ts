@@ -6,14 +6,25 @@
  * 2. A write that is aborted while it waits for its turn rejects at once and never begins.
  */
 import { orAbort, throwIfAborted } from './abort.js';
+import type { Bounds } from './bounds.js';
 import { SealvecError } from './errors.js';
 import type { OpenIndex } from './open-index.js';
 import type { ClientSettings } from './settings.js';
 import type { CallKey } from './validate.js';
-import type { AbortSignalLike } from '../types/api.js';
+import type { AbortSignalLike, Embed } from '../types/api.js';
 
 type Work<T> = (index: OpenIndex) => Promise<T>;
 type Signal = AbortSignalLike | undefined;
+
+/** What a handle is made of. */
+export interface HandleParts {
+  readonly open: OpenIndex | undefined;
+  /** What the caller knew of the index when it was loaded, which holds for every call. */
+  readonly bounds: Omit<Bounds, 'logger'>;
+  readonly embed: Embed | undefined;
+  /** Called once it is closed. */
+  readonly closed: () => unknown;
+}
 
 function wipe(key: CallKey | undefined): void {
   key?.indexKey.fill(0);
@@ -24,14 +35,16 @@ export class Access {
   readonly indexName: string;
   /** The index under the key given at load; undefined for a handle without one. */
   readonly own: OpenIndex | undefined;
+  readonly #bounds: HandleParts['bounds'];
   readonly #active = new Set<Promise<unknown>>();
   #writes: Promise<unknown> = Promise.resolve();
   #closed = false;
 
-  constructor(settings: ClientSettings, indexName: string, own: OpenIndex | undefined) {
+  constructor(settings: ClientSettings, indexName: string, { open, bounds }: HandleParts) {
     this.settings = settings;
     this.indexName = indexName;
-    this.own = own;
+    this.own = open;
+    this.#bounds = bounds;
   }
 
   get closed(): boolean {
@@ -67,9 +80,17 @@ export class Access {
     }).finally(() => wipe(key));
   }
 
-  /** Runs a call that writes. */
-  write<T>(key: CallKey | undefined, signal: Signal, work: Work<T>): Promise<T> {
-    return this.track(() => this.queue(() => this.#under(key, work), signal))
+  /** Runs a call that writes; PERMISSION_DENIED under keys that may not: if byRoot, all users. */
+  write<T>(
+    key: CallKey | undefined, signal: Signal, work: Work<T>, byRoot = false,
+  ): Promise<T> {
+    const allowed: Work<T> = (index) => {
+      const { keyring, wraps } = index.store;
+      if (byRoot) wraps.requireRoot();
+      else keyring.requireWriter();
+      return work(index);
+    };
+    return this.track(() => this.queue(() => this.#under(key, allowed), signal))
       .finally(() => wipe(key));
   }
 
@@ -101,7 +122,7 @@ export class Access {
   }
 
   async #open(key: CallKey): Promise<OpenIndex> {
-    const options = this.settings.openOptions(this.indexName, key);
+    const options = this.settings.openOptions(this.indexName, key, this.#bounds);
     const { module, OpenIndex } = await this.settings.load();
     return OpenIndex.open(module, options);
   }

@@ -1,11 +1,11 @@
 /** The entry: which indexes a storage holds, and opening them. */
+import type { HandleParts } from './access.js';
 import { EncryptedIndex } from './encrypted-index.js';
 import { SealvecError } from './errors.js';
 import { type IndexConfig, MAX_DIMENSION } from './manifest.js';
-import type { OpenIndex } from './open-index.js';
-import { reading, writing } from './parts.js';
+import { managing, reading, writing } from './parts.js';
 import { ClientSettings, readStorage } from './settings.js';
-import { readIndexName } from './text.js';
+import { readIndexName, readText } from './text.js';
 import type { Transferred } from './transfer.js';
 import {
   readBoolean, readCallKey, readChoice, readFunction, readInteger, readKey, readOptions, readWatch,
@@ -21,7 +21,8 @@ const PRECISIONS: readonly Precision[] = ['float32', 'float16'];
 const CREATE_OPTIONS = [
   'indexName', 'indexKey', 'dimension', 'embed', 'metric', 'precision', 'autoTrain',
 ] as const;
-const LOAD_OPTIONS = ['indexName', 'indexKey', 'userId', 'minGeneration', 'embed'] as const;
+const LOAD_OPTIONS =
+  ['indexName', 'indexKey', 'userId', 'minGeneration', 'anchor', 'embed'] as const;
 
 function readEmbed(value: unknown): Embed | undefined {
   return value === undefined ? undefined : readFunction('embed', value) as unknown as Embed;
@@ -62,12 +63,12 @@ export class Client {
   }
 
   #handle(
-    indexName: string, open: OpenIndex | undefined, embed: Embed | undefined,
+    indexName: string, opened: Omit<HandleParts, 'embed' | 'closed'>, embed: Embed | undefined,
   ): EncryptedIndex {
-    if (this.#closing) open?.close();
+    if (this.#closing) opened.open?.close();
     this.#check();
     const closed = (): unknown => this.#indexes.delete(index);
-    const index = new EncryptedIndex(this.#settings, indexName, { open, embed, closed });
+    const index = new EncryptedIndex(this.#settings, indexName, { ...opened, embed, closed });
     this.#indexes.add(index);
     return index;
   }
@@ -90,16 +91,17 @@ export class Client {
     const config = readConfig(given);
     const indexKey = readKey('indexKey', given.indexKey, 32);
     try {
-      const { module, Core, IndexStore, OpenIndex } = await this.#settings.load();
+      const [{ module, Core, OpenIndex }, part] =
+        await Promise.all([this.#settings.load(), managing()]);
       const core = await Core.instantiate(module);
       try {
-        await IndexStore.create(core, this.#settings.storage, indexName, indexKey, config);
+        await part.createIndex(core, this.#settings.storage, indexName, indexKey, config);
       } finally {
         core.wipe();
       }
       const key = { indexKey, userId: undefined };
-      const open = await OpenIndex.open(module, this.#settings.openOptions(indexName, key));
-      return this.#handle(indexName, open, embed);
+      const open = await OpenIndex.open(module, this.#settings.openOptions(indexName, key, {}));
+      return this.#handle(indexName, { open, bounds: {} }, embed);
     } finally {
       indexKey.fill(0);
     }
@@ -108,10 +110,14 @@ export class Client {
   /**
    * Opens an index. Without a key the handle holds no secret and every call on it must carry one.
    *
-   * @throws `NOT_FOUND`, `WRONG_KEY`, `CORRUPTED`, or `ROLLED_BACK` when the last commit is older
-   * than `minGeneration`.
+   * @throws `NOT_FOUND`; `WRONG_KEY`, also for a user who is unknown or was deleted; `CORRUPTED`;
+   * `ROLLED_BACK` when the last commit is older than `minGeneration`, or does not descend from
+   * `anchor`.
    * @example
    * const again = await client.loadIndex({ indexName: 'notes', indexKey });
+   * const same = await client.loadIndex({
+   *   indexName: 'notes', indexKey, anchor: await again.anchor(),
+   * });
    */
   async loadIndex(options: LoadIndexOptions): Promise<EncryptedIndex> {
     this.#check();
@@ -120,19 +126,22 @@ export class Client {
     const indexName = readIndexName(given.indexName);
     const embed = readEmbed(given.embed);
     const least = readInteger('minGeneration', minGeneration, 0, Number.MAX_SAFE_INTEGER);
+    const text = given.anchor === undefined ? undefined : readText('anchor', given.anchor, 256);
     const key = readCallKey(given);
     const { storage, logger } = this.#settings;
-    if (!key) {
-      const { IndexStore } = await reading();
-      await IndexStore.find(storage, indexName, least, logger);
-      return this.#handle(indexName, undefined, embed);
-    }
     try {
-      const { module, OpenIndex } = await this.#settings.load();
-      const open = await OpenIndex.open(module, this.#settings.openOptions(indexName, key, least));
-      return this.#handle(indexName, open, embed);
+      const [{ findIndex, readAnchor, OpenIndex }, module] =
+        await Promise.all([reading(), key && this.#settings.module()]);
+      const bounds = { minGeneration: least, anchor: text ? readAnchor(text) : undefined };
+      if (!key || !module) {
+        await findIndex(storage, indexName, { ...bounds, logger });
+        return this.#handle(indexName, { open: undefined, bounds }, embed);
+      }
+      const options = this.#settings.openOptions(indexName, key, bounds);
+      const open = await OpenIndex.open(module, options);
+      return this.#handle(indexName, { open, bounds }, embed);
     } finally {
-      key.indexKey.fill(0);
+      key?.indexKey.fill(0);
     }
   }
 

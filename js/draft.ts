@@ -12,6 +12,18 @@ export class OrphanedError extends SealvecError {
   }
 }
 
+/** What was written was sealed under a data key that others have replaced meanwhile. */
+export class ExpiredError extends SealvecError {
+  constructor() {
+    super('CONFLICT', 'the keys of the index were changed during this call');
+  }
+}
+
+/** Whether all that is wrong is that what was written must be written again. */
+export function mustRewrite(error: unknown): boolean {
+  return error instanceof OrphanedError || error instanceof ExpiredError;
+}
+
 /** An index that objects can be written to. */
 type DraftContext = ObjectContext & { readonly storage: Storage };
 
@@ -55,6 +67,14 @@ export class Draft {
   async writePassing(ref: ObjectRef, bytes: Uint8Array): Promise<void> {
     this.#passing.push(ref);
     await this.#create(ref, bytes);
+  }
+
+  /**
+   * ExpiredError when something was not sealed in this epoch: one whose rights have ended could
+   * read it.
+   */
+  checkEpoch(epoch: number): void {
+    if (this.objects.some((ref) => ref.epoch !== epoch)) throw new ExpiredError();
   }
 
   /** Begins another attempt: what the last one wrote for itself goes. */

@@ -1,7 +1,8 @@
 /** An index under a key: the calls of the API, each checked and carried to where it is done. */
-import { Access } from './access.js';
+import { Access, type HandleParts } from './access.js';
 import { embedQueries, embedTexts } from './embedding.js';
 import { readUpsert } from './items.js';
+import { ManagedIndex } from './managed-index.js';
 import { liveRows } from './manifest.js';
 import type { OpenIndex } from './open-index.js';
 import { reading, writing } from './parts.js';
@@ -30,7 +31,7 @@ type OneQuery = { queryVectors: readonly number[] } | { queryContents: string };
  * last commit. Made by `Client.createIndex` and `Client.loadIndex`. Every call but `export` and
  * `close` also takes `indexKey` (and `userId`), which for that call replace those given at load.
  */
-export class EncryptedIndex {
+export class EncryptedIndex extends ManagedIndex {
   /** The name it was created under. */
   readonly indexName: string;
   readonly #access: Access;
@@ -40,15 +41,14 @@ export class EncryptedIndex {
   #closing: Promise<void> | undefined;
 
   /** @internal */
-  constructor(
-    settings: ClientSettings, indexName: string,
-    parts: { open: OpenIndex | undefined; embed: Embed | undefined; closed: () => unknown },
-  ) {
+  constructor(settings: ClientSettings, indexName: string, parts: HandleParts) {
+    const access = new Access(settings, indexName, parts);
+    const upkeep = new Upkeep(access);
+    super(access, upkeep);
     this.indexName = indexName;
-    this.#access = new Access(settings, indexName, parts.open);
-    this.#upkeep = new Upkeep(this.#access);
-    this.#embed = parts.embed;
-    this.#onClosed = parts.closed;
+    this.#access = access;
+    this.#upkeep = upkeep;
+    [this.#embed, this.#onClosed] = [parts.embed, parts.closed];
   }
 
   /**
@@ -264,7 +264,7 @@ export class EncryptedIndex {
       const { removeIndex } = await writing();
       await removeIndex(store.storage, this.indexName, store.indexId);
       this.#access.end();
-    });
+    }, true);
     return this.close();
   }
 

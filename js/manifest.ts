@@ -6,8 +6,9 @@ export type { IndexConfig, SegmentEntry };
 
 export const MAX_DIMENSION = 16_384;
 export const MAX_LISTS = 1_048_576;
-/** Writers that a manifest remembers. */
+/** Writers, and commits before it, that a manifest remembers. */
 export const MAX_WRITERS = 32;
+export const MAX_ANCESTORS = 64;
 
 /** Sections of a segment, in file order; see c/segment.c for the bytes of each. */
 export const SECTIONS = {
@@ -35,10 +36,23 @@ export interface WriterEntry {
   readonly generation: number;
 }
 
+/** A commit that others were built on. */
+export interface Ancestor {
+  readonly generation: number;
+  readonly hash: Uint8Array;
+}
+
+/** Which table of key slots is in force. */
+export interface SlotsRef {
+  readonly number: number;
+  readonly hash: Uint8Array;
+}
+
 export interface Manifest {
   readonly generation: number;
-  readonly previousHash: Uint8Array;
-  readonly slotsHash: Uint8Array;
+  /** Oldest first; the last is the commit that this one was built on. */
+  readonly ancestors: readonly Ancestor[];
+  readonly slots: SlotsRef;
   readonly config: IndexConfig;
   readonly clustering: Clustering | undefined;
   readonly segments: readonly SegmentEntry[];

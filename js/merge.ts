@@ -10,7 +10,7 @@
  */
 import { throwIfAborted } from './abort.js';
 import { hex } from './bytes.js';
-import { type Draft, OrphanedError } from './draft.js';
+import { type Draft, mustRewrite } from './draft.js';
 import { SealvecError } from './errors.js';
 import { storedBytes } from './lookup.js';
 import { type IndexConfig, type Manifest, sameClustering, type SegmentEntry } from './manifest.js';
@@ -21,6 +21,7 @@ import type { OpenIndex } from './open-index.js';
 import { assignBatch, packSegment } from './pack.js';
 import { livingRows, type Piece, pieceBytes, readPieces } from './rewrite.js';
 import type { Snapshot } from './snapshot.js';
+import { findOrphans, sweepSlots } from './sweep.js';
 import { deadRows } from './tombstones.js';
 import type { AbortSignalLike, CompactResult, Progress } from '../types/api.js';
 
@@ -143,7 +144,7 @@ export async function attempt(
   try {
     return await work();
   } catch (error) {
-    if (error instanceof OrphanedError) return false;
+    if (mustRewrite(error)) return false;
     if (!isGone(error)) throw error;
     if ((await index.store.refresh()).generation === base.generation) throw missing(error);
     return false;
@@ -151,7 +152,7 @@ export async function attempt(
 }
 
 /** As rewriteAll, but also false where `attempt` is. */
-async function tryRewrite(
+export async function tryRewrite(
   index: OpenIndex, base: Manifest, old: readonly SegmentEntry[], watch: Watch,
 ): Promise<boolean> {
   return attempt(index, base, () => rewriteAll(index, base, old, watch));
@@ -181,18 +182,25 @@ async function rewriteCompactly(index: OpenIndex, watch: Watch): Promise<void> {
   throw new SealvecError('CONFLICT', `other writers came first ${MAX_ATTEMPTS} times`);
 }
 
-/** Drops every dead row, merges small segments, and frees the space of all that no commit names. */
-export async function compactIndex(index: OpenIndex, watch: Watch): Promise<CompactResult> {
+/** Frees the space of all that no commit names. */
+export async function sweepAll(index: OpenIndex): Promise<void> {
   const { store } = index;
-  await rewriteCompactly(index, watch);
   // The snapshot of the newest commit replaces the one that keeps old objects in use.
   await index.read(async () => undefined, 0);
-  const orphans = await store.orphans();
+  await sweepSlots(store);
+  const orphans = await findOrphans(store);
   const pending = (): boolean => store.manifest.condemned.length > 0;
   if (orphans.length > 0) await store.commit(store.draft(), () => ({ condemn: orphans }));
   // What this commit condemned goes with the next one.
   if (pending()) await store.commit(store.draft(), () => ({}));
   if (pending()) await store.commit(store.draft(), () => ({}));
+}
+
+/** Drops every dead row, merges small segments, and frees the space of all that no commit names. */
+export async function compactIndex(index: OpenIndex, watch: Watch): Promise<CompactResult> {
+  const { store } = index;
+  await rewriteCompactly(index, watch);
+  await sweepAll(index);
   watch.onProgress?.({ phase: 'commit', fraction: 1 });
   const { generation } = store.manifest;
   return { generation, storedBytes: storedBytes(store.manifest) };

@@ -2,6 +2,7 @@
  * One index opened under one key: a core of its own, its store, its cache and the snapshot that
  * queries read. Closing wipes the keys and everything decrypted.
  */
+import type { Bounds } from './bounds.js';
 import { Cache } from './cache.js';
 import { Core } from './core.js';
 import { wipeStack } from './crypto.js';
@@ -22,8 +23,7 @@ export interface OpenOptions {
   readonly indexName: string;
   readonly key: CallKey;
   readonly cacheBytes: number;
-  readonly minGeneration: number;
-  readonly logger: Logger;
+  readonly bounds: Bounds;
 }
 
 export class OpenIndex {
@@ -44,12 +44,10 @@ export class OpenIndex {
 
   static async open(module: WebAssembly.Module, options: OpenOptions): Promise<OpenIndex> {
     const core = await Core.instantiate(module);
-    const { storage, indexName, key, minGeneration, logger } = options;
+    const { storage, indexName, key, bounds } = options;
     try {
-      const store = await IndexStore.open(core, storage, indexName, key.indexKey, {
-        minGeneration, logger, ...(key.userId && { userId: key.userId }),
-      });
-      return new OpenIndex(core, store, new Cache(options.cacheBytes), logger);
+      const store = await IndexStore.open(core, storage, indexName, key, bounds);
+      return new OpenIndex(core, store, new Cache(options.cacheBytes), bounds.logger);
     } catch (error) {
       core.wipe();
       throw error;
@@ -117,7 +115,7 @@ export class OpenIndex {
     this.#snapshot?.release();
     this.#snapshot = undefined;
     this.cache.close();
-    this.store.keyring.wipe();
+    this.store.wipe();
     wipeStack(this.core);
   }
 }

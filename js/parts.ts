@@ -11,6 +11,10 @@ export const reading: Part<typeof import('./reading.js')> = () =>
 export const writing: Part<typeof import('./writing.js')> = () =>
   late(() => import('./writing.js'));
 
+/** Making indexes, and changing who may open them. */
+export const managing: Part<typeof import('./managing.js')> = () =>
+  late(() => import('./managing.js'));
+
 export const training: Part<typeof import('./training.js')> = () =>
   late(() => import('./training.js'));
 

@@ -4,7 +4,7 @@ import { Core } from './core.js';
 import { wipeStack } from './crypto.js';
 import type { Endpoint } from './endpoint.js';
 import { fromWire, toWire } from './errors.js';
-import type { Keyring } from './keys.js';
+import type { Keyring } from './keyring.js';
 import type { IndexConfig } from './manifest.js';
 import type { ObjectContext } from './object.js';
 import { WorkerKeyring, wipeExposed } from './object-keys.js';

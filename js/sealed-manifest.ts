@@ -10,7 +10,8 @@
  * "sealvec/1 manifest" | 0 | index id | generation u64 | salt; the header is the additional data.
  * The body is
  *
- *   BLAKE2b-256 of the manifest before (32 zeros in generation 1) | that of the key slots |
+ *   commits before u32 (at most 64, oldest first), of each: generation u64 | BLAKE2b-256 of its
+ *     manifest | BLAKE2b-256 of the key slots |
  *   metric u8 | precision u8 | auto train u8 | 0 u8 | dimension u32 | lists u32 |
  *   centroids: object, unless lists is 0 |
  *   segments u32, of each: object | rows u32 | in lists u8 | has tombstones u8 | 0 u16 |
@@ -27,14 +28,15 @@
  *
  * History: version 1, 2026.
  */
-import { ByteReader, ByteWriter, hex, randomBytes } from './bytes.js';
+import { ByteReader, ByteWriter, hex, randomBytes, sameBytes } from './bytes.js';
 import {
   COMMITMENT, deriveCommitted, equal, hash, open, OVERHEAD, SALT, seal, sign, SIGNATURE, verify,
 } from './crypto.js';
 import { SealvecError } from './errors.js';
-import type { Keyring } from './keys.js';
+import type { Keyring } from './keyring.js';
 import {
-  type Manifest, MAX_DIMENSION, MAX_LISTS, SECTION_COUNT, SECTIONS, vectorBytes,
+  type Ancestor, type Manifest, MAX_ANCESTORS, MAX_DIMENSION, MAX_LISTS, namedObjects,
+  SECTION_COUNT, SECTIONS, vectorBytes,
 } from './manifest.js';
 import { OBJECT_TYPES } from './object.js';
 import { FORMAT_VERSION, SUITE } from './version.js';
@@ -68,10 +70,12 @@ function readRef(reader: ByteReader, type: ObjectType, sections: number): Object
 
 function encodeBody(manifest: Manifest): Uint8Array {
   const { config, clustering } = manifest;
-  const out = new ByteWriter().bytes(manifest.previousHash).bytes(manifest.slotsHash)
+  const out = new ByteWriter().u32(manifest.ancestors.length);
+  for (const { generation, hash: digest } of manifest.ancestors) out.u64(generation).bytes(digest);
+  out.bytes(manifest.slots.hash)
     .u8(METRICS.indexOf(config.metric)).u8(PRECISIONS.indexOf(config.precision))
-    .u8(config.autoTrain ? 1 : 0).u8(0).u32(config.dimension);
-  out.u32(clustering?.nLists ?? 0);
+    .u8(config.autoTrain ? 1 : 0).u8(0)
+    .u32(config.dimension).u32(clustering?.nLists ?? 0);
   if (clustering) writeRef(out, clustering.object);
   out.u32(manifest.segments.length);
   for (const entry of manifest.segments) {
@@ -109,10 +113,23 @@ function readSegment(reader: ByteReader, config: IndexConfig, clustered: boolean
   return { object, rows, listed: flags[0] === 1, dead, tombstones, deadRows };
 }
 
-function decodeBody(generation: number, body: Uint8Array): Manifest {
+function readAncestors(reader: ByteReader, generation: number): Ancestor[] {
+  const ancestors = Array.from({ length: reader.count(40) }, () => ({
+    generation: reader.u64(), hash: reader.bytes(32),
+  }));
+  let last = 0;
+  for (const ancestor of ancestors) {
+    if (ancestor.generation <= last) reader.fail('has ancestors out of order');
+    last = ancestor.generation;
+  }
+  if (last >= generation || ancestors.length > MAX_ANCESTORS) reader.fail('has false ancestors');
+  return ancestors;
+}
+
+function decodeBody(generation: number, slotsNumber: number, body: Uint8Array): Manifest {
   const reader = new ByteReader(body, `manifest ${generation}`);
-  const previousHash = reader.bytes(32);
-  const slotsHash = reader.bytes(32);
+  const ancestors = readAncestors(reader, generation);
+  const slots = { number: slotsNumber, hash: reader.bytes(32) };
   const metric = METRICS[reader.u8()] ?? reader.fail('names an unknown metric');
   const precision = PRECISIONS[reader.u8()] ?? reader.fail('names an unknown precision');
   const autoTrain = reader.u8() === 1;
@@ -133,7 +150,7 @@ function decodeBody(generation: number, body: Uint8Array): Manifest {
     id: reader.bytes(16), turn: reader.u64(), generation: reader.u64(),
   }));
   reader.end();
-  return { generation, previousHash, slotsHash, config, clustering, segments, condemned, writers };
+  return { generation, ancestors, slots, config, clustering, segments, condemned, writers };
 }
 
 function keyContext(indexId: Uint8Array, generation: number, salt: Uint8Array): Uint8Array {
@@ -144,13 +161,11 @@ function keyContext(indexId: Uint8Array, generation: number, salt: Uint8Array): 
 export function sealManifest(
   keyring: Keyring, indexId: Uint8Array, manifest: Manifest,
 ): Uint8Array {
-  const { generation } = manifest;
-  if (!keyring.writerSeed) {
-    throw new SealvecError('PERMISSION_DENIED', 'this key may read the index but not write to it');
-  }
+  const { generation, slots } = manifest;
+  const { writerSeed } = keyring;
   const body = encodeBody(manifest);
   const header = new ByteWriter().bytes(MAGIC).u16(FORMAT_VERSION).u16(SUITE).u32(keyring.epoch)
-    .bytes(indexId).u64(generation).u32(keyring.number).u32(body.length)
+    .bytes(indexId).u64(generation).u32(slots.number).u32(body.length)
     .bytes(new Uint8Array(16)).done();
   const salt = randomBytes(SALT);
   const { secret, commitment } = deriveCommitted(
@@ -159,7 +174,7 @@ export function sealManifest(
   const sealed = seal(secret, header, body);
   secret.wipe();
   const signed = new ByteWriter().bytes(header).bytes(salt).bytes(commitment).bytes(sealed).done();
-  return new ByteWriter().bytes(signed).bytes(sign(keyring.writerSeed, signed)).done();
+  return new ByteWriter().bytes(signed).bytes(sign(writerSeed, signed)).done();
 }
 
 /** What a manifest says before it is authenticated: enough to find the key slots. */
@@ -193,7 +208,7 @@ export function readManifestHeader(
   return bytes.length < length ? undefined : { epoch, slotsNumber };
 }
 
-/** Verifies and opens a manifest whose header was read. */
+/** Verifies and opens a manifest whose header was read; the keyring must be that of its slots. */
 export function openManifest(
   keyring: Keyring, indexId: Uint8Array, generation: number, bytes: Uint8Array,
 ): Manifest {
@@ -202,18 +217,29 @@ export function openManifest(
   const signed = bytes.subarray(0, bytes.length - SIGNATURE);
   const reader = new ByteReader(signed, what);
   const header = reader.bytes(HEADER);
-  const epoch = new DataView(header.buffer).getUint32(12, true);
+  const view = new DataView(header.buffer);
+  const { number, hash: slotsHash, writerPublic } = keyring.table;
+  if (view.getUint32(12, true) !== keyring.epoch || view.getUint32(40, true) !== number) {
+    throw new SealvecError('CORRUPTED', `${what} is not of the epoch of its key slots`);
+  }
   const salt = reader.bytes(SALT);
   const { secret, commitment } = deriveCommitted(
-    keyring.keys(epoch).manifest, 'manifest', keyContext(indexId, generation, salt),
+    keyring.keys(keyring.epoch).manifest, 'manifest', keyContext(indexId, generation, salt),
   );
   try {
     if (!equal(core, commitment, reader.bytes(COMMITMENT))) {
       throw new SealvecError('CORRUPTED', `${what}: key commitment does not match`);
     }
-    verify(core, keyring.writerPublic, signed, bytes.subarray(signed.length), what);
+    verify(core, writerPublic, signed, bytes.subarray(signed.length), what);
     const body = open(secret, header, reader.bytes(reader.left), what);
-    return decodeBody(generation, body);
+    const manifest = decodeBody(generation, number, body);
+    if (!sameBytes(manifest.slots.hash, slotsHash)) {
+      throw new SealvecError('CORRUPTED', `${what} was made under other key slots`);
+    }
+    if (namedObjects(manifest).some(({ epoch }) => !keyring.holds(epoch))) {
+      throw new SealvecError('CORRUPTED', `${what} names an object of an epoch that has expired`);
+    }
+    return manifest;
   } finally {
     secret.wipe();
   }

@@ -1,4 +1,5 @@
 /** What a Client was made with, checked, and shared by its indexes. */
+import type { Bounds } from './bounds.js';
 import type { Endpoint } from './endpoint.js';
 import { checkSource, loadModule } from './loader.js';
 import type { OpenOptions } from './open-index.js';
@@ -105,9 +106,9 @@ export class ClientSettings {
     return { ...part, module };
   }
 
-  openOptions(indexName: string, key: CallKey, minGeneration = 0): OpenOptions {
+  openOptions(indexName: string, key: CallKey, bounds: Omit<Bounds, 'logger'>): OpenOptions {
     const { storage, cacheBytes, logger } = this;
-    return { storage, indexName, key, cacheBytes, minGeneration, logger };
+    return { storage, indexName, key, cacheBytes, bounds: { ...bounds, logger } };
   }
 
   /** Whether training is to do without a worker where none can be had. */

@@ -3,7 +3,7 @@
  * the next, removing what no commit names any more.
  *
  *   index/<name>                    the header (header.ts)
- *   data/<index id>/slots/<number>  key slots (keys.ts)
+ *   data/<index id>/slots/<number>  key slots (slots.ts)
  *   data/<index id>/manifest/<generation>   (sealed-manifest.ts)
  *   data/<index id>/manifest/removed        marks an index whose removal has begun (removal.ts)
  *   data/<index id>/object/<id>     segments, centroids, tombstones (object.ts)
@@ -19,33 +19,30 @@
  *    objects were taken for orphans learns it while rebasing, and never names what is gone.
  * 5. What was written for a commit is removed only while no manifest can name it (draft.ts).
  */
-import { hex, randomBytes, sameBytes } from './bytes.js';
+import { type Bounds, checkCommit, leastGeneration } from './bounds.js';
+import { hex, randomBytes } from './bytes.js';
 import { lastCommitted, tellCommitted } from './committed.js';
 import type { Core } from './core.js';
 import { Draft, OrphanedError } from './draft.js';
 import { SealvecError } from './errors.js';
 import { readIndexId } from './header.js';
-import { createSlots, type Keyring, openSlots, slotsKey } from './keys.js';
+import type { Keyring } from './keyring.js';
+import { assertDescends, type Loaded, type Point, pointOf } from './lineage.js';
+import { type Manifest, manifestKey, type WriterEntry } from './manifest.js';
 import {
-  type IndexConfig, type Manifest, manifestKey, namedObjects, type WriterEntry,
-} from './manifest.js';
-import {
-  findNewest, listManifests, LOOK_PAUSE, LOOKS, MAX_ATTEMPTS, pause, type Place, staysTorn,
-  vanished,
+  listManifests, LOOK_PAUSE, LOOKS, MAX_ATTEMPTS, pause, type Place, staysTorn, vanished,
 } from './newest.js';
 import { isGone, missing, type ObjectContext, objectKey, objectPrefix } from './object.js';
+import { type Opened, openNewest } from './opening.js';
 import { Pins } from './pins.js';
-import { takeName } from './removal.js';
-import { manifestHash, openManifest, sealManifest } from './sealed-manifest.js';
+import { manifestHash, sealManifest } from './sealed-manifest.js';
+import { deriveWrap, type Wrap } from './slots.js';
 import { type Change, follows, nextManifest } from './succession.js';
-import type { Logger, Storage } from '../types/api.js';
+import type { CallKey } from './validate.js';
+import { Wraps } from './wraps.js';
+import type { Storage } from '../types/api.js';
 
 type Build = (base: Manifest) => Change | undefined | Promise<Change | undefined>;
-
-interface Loaded {
-  readonly manifest: Manifest;
-  readonly hash: Uint8Array;
-}
 
 export class IndexStore implements ObjectContext {
   readonly core: Core;
@@ -53,6 +50,7 @@ export class IndexStore implements ObjectContext {
   readonly indexName: string;
   readonly indexId: Uint8Array;
   readonly keyring: Keyring;
+  readonly wraps: Wraps;
   readonly #place: Place;
   readonly #writer = randomBytes(16);
   readonly #pins = new Pins();
@@ -63,66 +61,35 @@ export class IndexStore implements ObjectContext {
   #turn = 0;
   #checkedAt = -Infinity;
 
-  private constructor(core: Core, place: Place, keyring: Keyring, newest: Loaded, top: number) {
+  private constructor(core: Core, place: Place, wrap: Wrap, opened: Opened, top: number) {
     this.core = core;
     this.storage = place.storage;
     this.indexName = place.indexName;
     this.indexId = place.indexId;
     this.#place = place;
-    this.keyring = keyring;
-    this.#newest = newest;
+    this.wraps = new Wraps(wrap);
+    this.keyring = opened.keyring;
+    this.#newest = opened;
     this.#top = top;
-  }
-
-  /** Writes a new, empty index; ALREADY_EXISTS when the name is taken. */
-  static async create(
-    core: Core, storage: Storage, indexName: string, indexKey: Uint8Array, config: IndexConfig,
-  ): Promise<void> {
-    const indexId = randomBytes(16);
-    const slots = createSlots(core, { indexId, indexName }, indexKey);
-    const keyring = openSlots(core, { indexId, indexName }, 1, slots, indexKey);
-    const manifest: Manifest = {
-      generation: 1, previousHash: new Uint8Array(32), slotsHash: manifestHash(keyring, slots),
-      config, clustering: undefined, segments: [], condemned: [], writers: [],
-    };
-    const bytes = sealManifest(keyring, indexId, manifest);
-    keyring.wipe();
-    await storage.create(slotsKey(indexId, 1), slots);
-    await storage.create(manifestKey(indexId, 1), bytes);
-    if (await takeName(storage, indexName, indexId)) return;
-    await storage.delete([slotsKey(indexId, 1), manifestKey(indexId, 1)]);
-    throw new SealvecError('ALREADY_EXISTS', `an index named '${indexName}' exists`);
-  }
-
-  /** Checks without a key that an index exists and is not older than minGeneration. */
-  static async find(
-    storage: Storage, indexName: string, minGeneration: number, logger: Logger,
-  ): Promise<void> {
-    const indexId = await readIndexId(storage, indexName);
-    await findNewest({ storage, indexName, indexId, logger }, minGeneration);
   }
 
   /** Opens an index under a key. */
   static async open(
-    core: Core, storage: Storage, indexName: string, indexKey: Uint8Array,
-    options: { userId?: Uint8Array; minGeneration?: number; logger: Logger },
+    core: Core, storage: Storage, indexName: string, key: CallKey, bounds: Bounds,
   ): Promise<IndexStore> {
     const indexId = await readIndexId(storage, indexName);
-    const place = { storage, indexName, indexId, logger: options.logger };
-    const { generation, top, slotsNumber, bytes = new Uint8Array() } =
-      await findNewest(place, options.minGeneration ?? 0);
-    const table = await storage.read(slotsKey(indexId, slotsNumber));
-    if (!table) throw new SealvecError('CORRUPTED', `key slots ${slotsNumber} are missing`);
-    const keyring = openSlots(core, place, slotsNumber, table, indexKey, options.userId);
+    const place = { storage, indexName, indexId, logger: bounds.logger };
+    const wrap = deriveWrap(core, indexId, key);
+    let keyring: Keyring | undefined;
     try {
-      const manifest = openManifest(keyring, indexId, generation, bytes);
-      if (!sameBytes(manifest.slotsHash, manifestHash(keyring, table))) {
-        throw new SealvecError('CORRUPTED', 'the key slots are not those of the newest commit');
-      }
-      const newest = { manifest, hash: manifestHash(keyring, bytes) };
-      return new IndexStore(core, place, keyring, newest, top);
+      const { opened, top } = await openNewest(core, place, [wrap], leastGeneration(bounds));
+      if (!opened) throw new TypeError('no commit was known before');
+      ({ keyring } = opened);
+      checkCommit(indexName, indexId, opened, bounds);
+      return new IndexStore(core, place, wrap, opened, top);
     } catch (error) {
-      keyring.wipe();
+      keyring?.wipe();
+      wrap.secret.wipe();
       throw error;
     }
   }
@@ -130,6 +97,11 @@ export class IndexStore implements ObjectContext {
   /** The newest commit this store has seen. */
   get manifest(): Manifest {
     return this.#newest.manifest;
+  }
+
+  /** That commit as others are compared with it. */
+  get point(): Point {
+    return pointOf(this.#newest);
   }
 
   /** Whether the newest manifest was torn when it was last read. */
@@ -143,18 +115,28 @@ export class IndexStore implements ObjectContext {
     const { generation } = this.manifest;
     const behind = lastCommitted(this.storage, this.indexId) > generation;
     if (now - this.#checkedAt <= maxAge && !behind) return this.manifest;
-    const found = await findNewest(this.#place, generation, { generation, top: this.#top });
+    const known = { generation, top: this.#top, keyring: this.keyring };
+    const { wraps } = this;
+    const { top, opened } = await openNewest(this.core, this.#place, wraps.all, generation, known);
     this.#checkedAt = Math.max(this.#checkedAt, now);
-    this.#top = Math.max(this.#top, found.top);
-    if (found.bytes && found.generation > this.manifest.generation) {
-      const manifest = openManifest(this.keyring, this.indexId, found.generation, found.bytes);
-      this.#advance({ manifest, hash: manifestHash(this.keyring, found.bytes) });
-    }
+    this.#top = Math.max(this.#top, top);
+    if (opened) this.#advance(opened);
     return this.manifest;
   }
 
-  #advance(loaded: Loaded): void {
-    if (loaded.manifest.generation > this.manifest.generation) this.#newest = loaded;
+  /** Goes on to a newer commit and its keys; what does not descend from the last is refused. */
+  #advance(opened: Opened): void {
+    const { manifest, keyring } = opened;
+    const fresh = keyring === this.keyring ? undefined : keyring;
+    try {
+      if (manifest.generation > this.manifest.generation) {
+        assertDescends(this.indexName, opened, pointOf(this.#newest));
+        this.#newest = { manifest, hash: opened.hash };
+        if (fresh) this.keyring.adopt(fresh);
+      }
+    } finally {
+      fresh?.wipe();
+    }
     this.#top = Math.max(this.#top, this.manifest.generation);
   }
 
@@ -178,16 +160,22 @@ export class IndexStore implements ObjectContext {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       // Taken together: what readers of this store learn meanwhile must not change the number.
       const [base, top] = [this.#newest, this.#top];
+      const { number } = this.keyring.table;
       await draft.again();
       const change = await this.#build(base.manifest, draft, build);
       if (change === 'stale') continue;
       if (!change) return base.manifest;
+      // So must nothing be sealed under keys that others have replaced.
+      if (this.keyring.table.number !== number) continue;
+      const { keyring = this.keyring } = change;
+      draft.checkEpoch(keyring.epoch);
       const generation = Math.max(top, base.manifest.generation) + 1;
       const writer = { id: this.#writer, turn: ++this.#turn, generation };
       const manifest = nextManifest(base.manifest, base.hash, change, this.#removed, writer);
-      const bytes = sealManifest(this.keyring, this.indexId, manifest);
+      const bytes = sealManifest(keyring, this.indexId, manifest);
       draft.fate = 'unknown';
-      if (await this.#publish(base.manifest, manifest, bytes, writer, draft)) {
+      const made = { manifest, hash: manifestHash(keyring, bytes), keyring };
+      if (await this.#publish(base.manifest, made, bytes, writer, draft)) {
         await draft.settle(manifest);
         tellCommitted(this.storage, this.indexId, generation);
         return manifest;
@@ -226,15 +214,16 @@ export class IndexStore implements ObjectContext {
 
   /** Creates a manifest; true when it is in the chain of commits, false when it is in no one's. */
   async #publish(
-    base: Manifest, manifest: Manifest, bytes: Uint8Array, writer: WriterEntry, draft: Draft,
+    base: Manifest, opened: Opened, bytes: Uint8Array, writer: WriterEntry, draft: Draft,
   ): Promise<boolean> {
+    const { manifest } = opened;
     const key = manifestKey(this.indexId, manifest.generation);
     // Should this fail, the commit may exist nevertheless: the next reader looks.
     this.#checkedAt = -Infinity;
     const made = await this.storage.create(key, bytes);
     const place = made ? await this.#placeOf(base, manifest.generation) : 'beaten';
     if (typeof place !== 'string') {
-      this.#advance({ manifest, hash: manifestHash(this.keyring, bytes) });
+      this.#advance(opened);
       this.#checkedAt = performance.now();
       await this.#sweep(manifest, place);
       return true;
@@ -287,13 +276,9 @@ export class IndexStore implements ObjectContext {
     }
   }
 
-  /** Ids of objects in storage that the newest manifest neither names nor condemns. */
-  async orphans(): Promise<Uint8Array[]> {
-    const keys = await this.storage.list(objectPrefix(this.indexId));
-    const known = new Set([...namedObjects(this.manifest), ...this.manifest.condemned]
-      .map(({ id }) => hex(id)));
-    const ids = keys.map((key) => key.slice(key.lastIndexOf('/') + 1));
-    return ids.filter((id) => !known.has(id) && /^[0-9a-f]{32}$/.test(id))
-      .map((id) => Uint8Array.from(id.match(/../g) ?? [], (byte) => parseInt(byte, 16)));
+  /** Wipes all keys. */
+  wipe(): void {
+    this.keyring.wipe();
+    this.wraps.wipe();
   }
 }

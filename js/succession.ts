@@ -1,14 +1,17 @@
 /** How one manifest follows another: what becomes condemned, and which writers it remembers. */
 import { hex, sameBytes } from './bytes.js';
 import { SealvecError } from './errors.js';
+import type { Keyring } from './keyring.js';
 import {
-  type Condemned, type Manifest, MAX_WRITERS, namedObjects, type WriterEntry,
+  type Condemned, type Manifest, MAX_ANCESTORS, MAX_WRITERS, namedObjects, type WriterEntry,
 } from './manifest.js';
 
 /** The parts of a manifest that a change may replace. */
 export type Change = Partial<Pick<Manifest, 'config' | 'clustering' | 'segments'>> & {
   /** Orphans to condemn. */
   readonly condemn?: readonly Uint8Array[];
+  /** The keys of another table of slots, which the commit puts in force. */
+  readonly keyring?: Keyring;
 };
 
 /**
@@ -16,12 +19,15 @@ export type Change = Partial<Pick<Manifest, 'config' | 'clustering' | 'segments'
  * now; `writer` is who commits, with the number of the commit.
  */
 export function nextManifest(
-  base: Manifest, previousHash: Uint8Array, change: Change, removed: ReadonlySet<string>,
+  base: Manifest, baseHash: Uint8Array, change: Change, removed: ReadonlySet<string>,
   writer: WriterEntry,
 ): Manifest {
   const { generation } = writer;
-  const { condemn = [], ...parts } = change;
-  const next = { ...base, ...parts, generation, previousHash };
+  const { condemn = [], keyring, ...parts } = change;
+  const { number, hash } = keyring?.table ?? base.slots;
+  const before = [...base.ancestors, { generation: base.generation, hash: baseHash }];
+  const ancestors = before.slice(-MAX_ANCESTORS);
+  const next = { ...base, ...parts, generation, ancestors, slots: { number, hash } };
   const kept = base.condemned.filter(({ id }) => !removed.has(hex(id)));
   const known = new Set([...namedObjects(next), ...kept].map(({ id }) => hex(id)));
   // An orphan may have been named, or condemned by another writer, since it was found.

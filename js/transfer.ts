@@ -6,6 +6,7 @@ import { headerKey, readIndexId } from './header.js';
 import { manifestKey, manifestPrefix } from './manifest.js';
 import { listManifests, MAX_ATTEMPTS, type Manifests } from './newest.js';
 import { readManifestHeader } from './sealed-manifest.js';
+import { slotsKey } from './slots.js';
 import type { Watch } from './validate.js';
 import type { Storage } from '../types/api.js';
 
@@ -16,6 +17,8 @@ export interface Transferred {
 
 interface Commit {
   readonly generation: number;
+  /** The key of its slots, which go at once when others take their place. */
+  readonly slots: string;
   /** Manifests by key. */
   readonly manifests: ReadonlyMap<string, Uint8Array>;
 }
@@ -62,7 +65,7 @@ class Copy {
       this.#watch.onProgress?.({ phase: 'copy', fraction: (at + 1) / (objects.length + 1) });
     }
     const [newest = 0] = (await this.#list()).generations;
-    if (!commit || newest > commit.generation + 1) return false;
+    if (!commit || newest > commit.generation + 1 || !this.#copied.has(commit.slots)) return false;
     for (const [key, bytes] of commit.manifests) await this.#copy(key, bytes);
     await this.#keepOnly([...objects, ...commit.manifests.keys()]);
     return true;
@@ -93,8 +96,10 @@ class Copy {
       const bytes = await this.#from.read(key);
       if (!bytes) return undefined;
       manifests.unshift([key, bytes]);
-      if (readManifestHeader(bytes, this.#indexId, generation)) {
-        return { generation, manifests: new Map(manifests) };
+      const header = readManifestHeader(bytes, this.#indexId, generation);
+      if (header) {
+        const slots = slotsKey(this.#indexId, header.slotsNumber);
+        return { generation, slots, manifests: new Map(manifests) };
       }
     }
     throw new SealvecError('CORRUPTED', 'every manifest of the index is cut short');

@@ -44,6 +44,7 @@ export class Upkeep {
 
   async train(index: OpenIndex, plan: TrainPlan): Promise<TrainResult> {
     this.#access.check();
+    index.store.keyring.requireWriter();
     this.refuseTraining();
     const training = new LateTraining(({ Training }) =>
       new Training(index, this.#access.settings, plan, (work) => this.#access.queue(work)));

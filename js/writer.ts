@@ -2,7 +2,7 @@
 import { throwIfAborted } from './abort.js';
 import { allOf } from './all.js';
 import { blobSection, textSection } from './blobs.js';
-import { type Draft, OrphanedError } from './draft.js';
+import { type Draft, mustRewrite } from './draft.js';
 import type { Rows } from './items.js';
 import { type IndexConfig, type Manifest, sameClustering, type SegmentEntry } from './manifest.js';
 import { MAX_ATTEMPTS } from './newest.js';
@@ -189,8 +189,8 @@ export async function upsertRows(index: OpenIndex, rows: Rows, watch: Watch): Pr
     try {
       return await upsertOnce(index, rows, watch);
     } catch (error) {
-      // What was written was taken for an orphan by a writer that compacted: it is written again.
-      if (!(error instanceof OrphanedError) || attempt === MAX_ATTEMPTS) throw error;
+      // Another writer took what was written for orphans, or changed the keys.
+      if (!mustRewrite(error) || attempt === MAX_ATTEMPTS) throw error;
     }
   }
 }

@@ -7,8 +7,10 @@
 import type {
   AbortSignalLike, Logger, Storage, WasmSource, WorkerLike,
 } from './host.js';
+import type { IndexKeyOptions, KeyOptions } from './keys.js';
 
 export type * from './host.js';
+export type * from './keys.js';
 
 /** How far apart two vectors are; lower is nearer in all four. */
 export type Metric = 'euclidean' | 'squared_euclidean' | 'cosine' | 'inner_product';
@@ -67,14 +69,6 @@ export interface DeriveKeyOptions {
 /** Texts in, one vector per text out. */
 export type Embed = (texts: string[]) => Promise<Vectors> | Vectors;
 
-/** The key for one call, in place of the key given at load. */
-export interface KeyOptions {
-  /** 32 bytes: the index key, or with userId that user's key. */
-  indexKey?: Uint8Array;
-  /** 16 bytes naming a user of the index. */
-  userId?: Uint8Array;
-}
-
 export interface CreateIndexOptions {
   /** 1 to 80 bytes of UTF-8. Names are readable in storage. */
   indexName: string;
@@ -95,6 +89,8 @@ export interface LoadIndexOptions extends KeyOptions {
   indexName: string;
   /** Refuses (`ROLLED_BACK`) a store whose last commit is older than this. */
   minGeneration?: number;
+  /** What `anchor()` gave: refuses (`ROLLED_BACK`) what is older or does not descend from it. */
+  anchor?: string;
   embed?: Embed;
 }
 
@@ -277,6 +273,8 @@ export interface IndexStats {
 }
 
 export interface CompactOptions extends KeyOptions, Watched {}
+
+export interface RekeyOptions extends IndexKeyOptions, Watched {}
 
 export interface CompactResult {
   generation: number;

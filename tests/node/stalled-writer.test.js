@@ -23,7 +23,7 @@ const versions = (ids, version) => ({ put: ids.map((id) => [id, version]) });
 /** Objects that the newest commit neither names nor has removed. */
 async function orphans(inner) {
   const core = await Core.instantiate(await loadModule(undefined));
-  const store = await IndexStore.open(core, inner, 'test', indexKey, { logger });
+  const store = await IndexStore.open(core, inner, 'test', { indexKey }, { logger });
   return store.orphans();
 }
 

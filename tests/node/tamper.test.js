@@ -92,7 +92,7 @@ async function answers(map) {
 /** Lengths of the sections of every object that the newest commit names, by id. */
 async function readRefs(map) {
   const core = await Core.instantiate(await loadModule(undefined));
-  const store = await IndexStore.open(core, mapStorage(map), 'v', KEY, { logger: SILENT });
+  const store = await IndexStore.open(core, mapStorage(map), 'v', { indexKey: KEY }, { logger: SILENT });
   return new Map(namedObjects(store.manifest)
     .map(({ id, lengths }) => [Buffer.from(id).toString('hex'), lengths]));
 }
