@@ -132,7 +132,7 @@ export class Client {
     try {
       const [{ findIndex, readAnchor, OpenIndex }, module] =
         await Promise.all([reading(), key && this.#settings.module()]);
-      const bounds = { minGeneration: least, anchor: text ? readAnchor(text) : undefined };
+      const bounds = { minGeneration: least, anchor: text === undefined ? text : readAnchor(text) };
       if (!key || !module) {
         await findIndex(storage, indexName, { ...bounds, logger });
         return this.#handle(indexName, { open: undefined, bounds }, embed);

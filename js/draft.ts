@@ -14,8 +14,8 @@ export class OrphanedError extends SealvecError {
 
 /** What was written was sealed under a data key that others have replaced meanwhile. */
 export class ExpiredError extends SealvecError {
-  constructor() {
-    super('CONFLICT', 'the keys of the index were changed during this call');
+  constructor(options?: ErrorOptions) {
+    super('CONFLICT', 'the keys of the index were changed during this call', options);
   }
 }
 

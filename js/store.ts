@@ -118,9 +118,10 @@ export class IndexStore implements ObjectContext {
     const known = { generation, top: this.#top, keyring: this.keyring };
     const { wraps } = this;
     const { top, opened } = await openNewest(this.core, this.#place, wraps.all, generation, known);
+    // What is refused is refused at every look.
+    if (opened) this.#advance(opened);
     this.#checkedAt = Math.max(this.#checkedAt, now);
     this.#top = Math.max(this.#top, top);
-    if (opened) this.#advance(opened);
     return this.manifest;
   }
 

@@ -95,7 +95,7 @@ describe('the examples in docstrings', () => {
 
   test('are there for every method of Client and EncryptedIndex', () => {
     assert.ok(count >= 15, `${count} examples`);
-    for (const file of ['client.ts', 'encrypted-index.ts']) {
+    for (const file of ['client.ts', 'encrypted-index.ts', 'managed-index.ts']) {
       const methods = methodsOf(file);
       assert.ok(methods.length >= 5, file);
       for (const { name, hasExample } of methods) assert.ok(hasExample, `${file}: ${name}`);

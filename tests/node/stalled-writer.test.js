@@ -5,6 +5,7 @@ import { Core } from '../../build/js/core.js';
 import { Client, generateKey, memoryStorage } from '../../build/js/index.js';
 import { loadModule } from '../../build/js/loader.js';
 import { IndexStore } from '../../build/js/store.js';
+import { findOrphans } from '../../build/js/sweep.js';
 import { apply, assertState, itemOf } from './support/model.js';
 import { assertCode } from './support/oracle.js';
 import { Gated, Wrapped } from './support/stores.js';
@@ -24,7 +25,7 @@ const versions = (ids, version) => ({ put: ids.map((id) => [id, version]) });
 async function orphans(inner) {
   const core = await Core.instantiate(await loadModule(undefined));
   const store = await IndexStore.open(core, inner, 'test', { indexKey }, { logger });
-  return store.orphans();
+  return findOrphans(store);
 }
 
 /** One storage, and two processes on it: `slow`, which can be held up, and `fast`. */
