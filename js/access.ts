@@ -84,10 +84,9 @@ export class Access {
   write<T>(
     key: CallKey | undefined, signal: Signal, work: Work<T>, byRoot = false,
   ): Promise<T> {
-    const allowed: Work<T> = (index) => {
-      const { keyring, wraps } = index.store;
-      if (byRoot) wraps.requireRoot();
-      else keyring.requireWriter();
+    const allowed: Work<T> = async (index) => {
+      if (byRoot) index.store.wraps.requireRoot();
+      else await index.store.requireWriter();
       return work(index);
     };
     return this.track(() => this.queue(() => this.#under(key, allowed), signal))

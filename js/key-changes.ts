@@ -150,6 +150,7 @@ export async function deleteUser(
 
 /** All users and what they may do. */
 export async function listUsers(store: IndexStore): Promise<UserInfo[]> {
+  store.wraps.requireRoot();
   for (let attempt = 1; ; attempt++) {
     try {
       const { root } = await openRoot(store, await store.refresh());

@@ -51,11 +51,6 @@ export class Keyring implements ObjectKeyring {
     throw new SealvecError('PERMISSION_DENIED', 'this key may read the index but not write to it');
   }
 
-  /** PERMISSION_DENIED where there is no writer seed, before any work is done in vain. */
-  requireWriter(): void {
-    void this.writerSeed;
-  }
-
   keys(epoch: number): EpochKeys {
     const known = this.#epochs.get(epoch);
     if (known) return known;

@@ -125,6 +125,13 @@ export class IndexStore implements ObjectContext {
     return this.manifest;
   }
 
+  /** PERMISSION_DENIED where the slot holds no writer seed, before any work is done in vain. */
+  async requireWriter(): Promise<void> {
+    // A user may have other rights by now, and a write that changes nothing signs nothing.
+    if (!this.wraps.areRoot) await this.refresh();
+    void this.keyring.writerSeed;
+  }
+
   /** Goes on to a newer commit and its keys; what does not descend from the last is refused. */
   #advance(opened: Opened): void {
     const { manifest, keyring } = opened;

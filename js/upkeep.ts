@@ -43,8 +43,8 @@ export class Upkeep {
   }
 
   async train(index: OpenIndex, plan: TrainPlan): Promise<TrainResult> {
+    await index.store.requireWriter();
     this.#access.check();
-    index.store.keyring.requireWriter();
     this.refuseTraining();
     const training = new LateTraining(({ Training }) =>
       new Training(index, this.#access.settings, plan, (work) => this.#access.queue(work)));
@@ -71,7 +71,8 @@ export class Upkeep {
   async afterWrite(index: OpenIndex): Promise<void> {
     await this.#merge(index);
     if (index === this.#access.own) this.#trainWhenDue(index);
-    else await this.#access.own?.store.refresh();
+    // Should the handle's own key open the index no more, its own calls will say so.
+    else await this.#access.own?.store.refresh().catch(() => undefined);
   }
 
   /**

@@ -14,9 +14,14 @@ export class Wraps {
     return this.#all;
   }
 
+  /** Whether they are made of index keys, not of a user's key. */
+  get areRoot(): boolean {
+    return this.#all.some(({ kind }) => kind === 'root');
+  }
+
   /** PERMISSION_DENIED for the key of a user: only the root slot has what changing keys takes. */
   requireRoot(): void {
-    if (this.#all.some(({ kind }) => kind === 'root')) return;
+    if (this.areRoot) return;
     throw new SealvecError('PERMISSION_DENIED', 'only the index key may do this, no user');
   }
 
