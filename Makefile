@@ -45,7 +45,7 @@ ifneq ($(filter-out clean format,$(or $(MAKECMDGOALS),all)),)
 endif
 
 .PHONY: all wasm js vectors test test-c test-js test-package test-browser fuzz bench \
-  kill tamper canary nonces growth recall growth-plot demo example size format clean FORCE
+  kill tamper users canary nonces growth recall growth-plot demo example size format clean FORCE
 FORCE:
 
 all: wasm js
@@ -319,7 +319,7 @@ bench: wasm js
 
 # Longer runs of checks that `make test` runs in short; SECURITY.md has their last figures.
 kill: wasm js
-	SEALVEC_FULL=1 node --test --test-reporter=spec tests/node/crash.test.js
+	SEALVEC_FULL=1 node --test --test-reporter=spec tests/node/crash.test.js tests/node/crash-keys.test.js
 	KILLS=500 node --test --test-reporter=spec tests/node/kill.test.js
 
 tamper: wasm js
@@ -331,6 +331,9 @@ canary: wasm js
 
 nonces: wasm js
 	NONCES=10000000 node --test --test-reporter=spec tests/node/nonces.test.js
+
+users: wasm js
+	OPERATIONS=100000 node --test --test-reporter=spec tests/node/users-model.test.js
 
 growth: wasm js
 	GROWTH=10000 node --test --test-reporter=spec tests/node/growth.test.js

@@ -106,6 +106,7 @@ const METHODS = {
       ['indexName', [...bad.names(80), ['undefined', () => undefined]]],
       ...key,
       ['minGeneration', count('zero')],
+      ['anchor', [...bad.names(256), ...bad.anchors(await index.anchor())]],
       ['embed', bad.kinds('function')],
     ],
   ],
@@ -244,10 +245,45 @@ const METHODS = {
     [['to', [...bad.storages(), ['undefined', () => undefined]]], ...watch],
   ],
   ...Object.fromEntries(
-    ['listIds', 'count', 'stats', 'isTrained', 'isTraining', 'trainingState', 'deleteIndex'].map(
+    ['listIds', 'count', 'stats', 'isTrained', 'isTraining', 'trainingState', 'anchor'].map(
       (name) => [name, [(options) => index[name](options), {}, key]],
     ),
   ),
+  deleteIndex: [(options) => index.deleteIndex(options), {}, key],
+  createUserKeys: [
+    (options) => index.createUserKeys(options),
+    {
+      userId: new Uint8Array(16),
+      userKey: new Uint8Array(32).fill(1),
+      permissions: ['read', 'write'],
+    },
+    [
+      ['userId', [...bad.keys(16), ['undefined', () => undefined]]],
+      ['userKey', [...bad.keys(32), ['undefined', () => undefined]]],
+      ['permissions', [...bad.permissions(), ['undefined', () => undefined]]],
+      ['indexKey', bad.keys(32)],
+    ],
+  ],
+  deleteUserKeys: [
+    (options) => index.deleteUserKeys(options),
+    { userId: new Uint8Array(16) },
+    [
+      ['userId', [...bad.keys(16), ['undefined', () => undefined]]],
+      ['indexKey', bad.keys(32)],
+    ],
+  ],
+  listUserKeys: [
+    (options) => index.listUserKeys(options), {}, [['indexKey', bad.keys(32)]],
+  ],
+  rotateIndexKey: [
+    (options) => index.rotateIndexKey(options),
+    { newIndexKey: new Uint8Array(32).fill(1) },
+    [
+      ['newIndexKey', [...bad.keys(32), ['undefined', () => undefined]]],
+      ['indexKey', bad.keys(32)],
+    ],
+  ],
+  rekey: [(options) => index.rekey(options), {}, [...watch, ['indexKey', bad.keys(32)]]],
 };
 
 /** The error of a call, which must be a refusal that says what and why. */

@@ -21,7 +21,7 @@ const MOST_DELAY = 1200;
 
 const TASK = {
   dimension: DIMENSION, sharedOnly: true, sharedIds: ROWS + 2000, mostIds: 400, count: Infinity,
-  ops: { upsert: 9, delete: 4, train: 3, compact: 3 },
+  ops: { upsert: 9, delete: 4, train: 3, compact: 3, rekey: 2 },
 };
 const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
@@ -72,7 +72,7 @@ test(`an index killed ${KILLS} times opens every time with all acknowledged writ
   await made.upsert({ items: put.map(([id]) => itemOf(id, 0, DIMENSION)) });
   await maker.close();
   let state = apply(new Map(), { put });
-  const tally = { upsert: 0, delete: 0, train: 0, compact: 0, opening: 0 };
+  const tally = { upsert: 0, delete: 0, train: 0, compact: 0, rekey: 0, opening: 0 };
   let [acknowledged, slowest] = [0, 0];
   for (let kill = 0; kill < KILLS; kill++) {
     const task = { directory, key: [...indexKey], name: `k${kill}`, seed: SEED + kill };

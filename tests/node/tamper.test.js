@@ -7,6 +7,7 @@ import { Core } from '../../build/js/core.js';
 import { Client, SealvecError } from '../../build/js/index.js';
 import { loadModule } from '../../build/js/loader.js';
 import { namedObjects } from '../../build/js/manifest.js';
+import { ObjectReader, sealObject } from '../../build/js/object.js';
 import { IndexStore } from '../../build/js/store.js';
 import { assertCode, random } from './support/oracle.js';
 import { mapStorage } from './support/stores.js';
@@ -15,9 +16,16 @@ const ALL = process.env.TAMPER === 'all';
 const [SHARD, SHARDS] = (process.env.SHARD ?? '0/1').split('/').map(Number);
 const SEED = Number(process.env.SEED ?? 20261120);
 const KEY = new Uint8Array(32).fill(9);
+const user = (n) => ({ userId: new Uint8Array(16).fill(n), indexKey: new Uint8Array(32).fill(n) });
+const READER = user(1);
+const WRITER = user(2);
+/** Whose answers are looked at, in turn. */
+const KEYS = [{ indexKey: KEY }, READER, WRITER];
 /** Enough for more dead rows than a manifest holds itself, with fewer than half of all dead. */
 const ROWS = 540;
 const DEAD = 262;
+/** Length of each text; in full, with a store of more than 128 KiB. */
+const TEXT = ALL ? 5000 : 200;
 const SILENT = { warn() {} };
 /** Bytes at the head of every kind of object. */
 const HEADER = 64;
@@ -40,7 +48,10 @@ function remembering(map, past) {
   };
 }
 
-/** An index with segments in lists, one that came later, centroids, and a bitmap of tombstones. */
+/**
+ * An index with segments in lists, one that came later, centroids, and a bitmap of tombstones; with
+ * two users, and two epochs since a third was deleted.
+ */
 async function fill(map, past, indexName, seed) {
   const next = random(seed);
   const client = open(remembering(map, past));
@@ -48,21 +59,31 @@ async function fill(map, past, indexName, seed) {
   const index = await client.createIndex(options);
   const item = (i) => ({
     id: `${indexName}${i}`, vector: [next() - 0.5, next() - 0.5],
-    ...(i % 20 === 0 && { contents: `text ${i}`, metadata: { i, even: i % 40 === 0 } }),
+    ...(i % 20 === 0 && {
+      contents: `text ${i} `.padEnd(TEXT, `${i}, `), metadata: { i, even: i % 40 === 0 },
+    }),
   });
+  const add = ({ userId, indexKey: userKey }, permissions) =>
+    index.createUserKeys({ userId, userKey, permissions });
+  await add(READER, ['read']);
+  await add(WRITER, ['read', 'write']);
+  await add(user(3), ['read', 'write']);
   await index.upsert({ items: Array.from({ length: ROWS }, (_, i) => item(i)) });
   await index.train({ nLists: 5, seed });
+  await index.deleteUserKeys({ userId: user(3).userId });
   await index.upsert({ items: [item(0), item(2), item(ROWS)] });
   const dead = Array.from({ length: DEAD }, (_, i) => `${indexName}${2 * i + 3}`);
   await index.delete({ ids: dead });
   await client.close();
 }
 
+let asked = 0;
+
 /** All that the index answers, or the code of the typed error it gives. */
-async function answers(map) {
+async function answers(map, key = KEYS[asked++ % KEYS.length]) {
   const client = open(mapStorage(map));
   const work = async () => {
-    const index = await client.loadIndex({ indexName: 'v', indexKey: KEY });
+    const index = await client.loadIndex({ indexName: 'v', ...key });
     const { ids } = await index.listIds();
     const include = ['distance', 'metadata', 'contents', 'vector'];
     const query = { queryVectors: [0.3, -0.4], topK: 12, include };
@@ -92,7 +113,7 @@ async function answers(map) {
 /** Lengths of the sections of every object that the newest commit names, by id. */
 async function readRefs(map) {
   const core = await Core.instantiate(await loadModule(undefined));
-  const store = await IndexStore.open(core, mapStorage(map), 'v', { indexKey: KEY }, { logger: SILENT });
+  const store = await IndexStore.open(core, mapStorage(map), 'v', KEYS[0], { logger: SILENT });
   return new Map(namedObjects(store.manifest)
     .map(({ id, lengths }) => [Buffer.from(id).toString('hex'), lengths]));
 }
@@ -110,6 +131,7 @@ before(async () => {
   await fill(pristine, past, 'w', SEED + 1);
   refs = await readRefs(pristine);
   right = await answers(pristine);
+  for (const key of KEYS) assert.equal(await answers(pristine, key), right);
   assert.equal(JSON.parse(right)[1], ROWS + 1 - DEAD);
   const id = Buffer.from(pristine.get('index/v').slice(16, 32)).toString('hex');
   // Objects that no commit names any more are read by nobody.
@@ -158,6 +180,52 @@ test('the store has a header, slots, a manifest, centroids, segments and tombsto
   const objects = victims.filter((key) => key.includes('/object/'));
   assert.deepEqual(objects.map((key) => pristine.get(key)[12]).sort(), [1, 1, 2, 3]);
   assert.equal(victims.length, 7);
+  const epochs = objects.map((key) => new DataView(pristine.get(key).buffer).getUint32(48, true));
+  assert.deepEqual(epochs.sort(), [1, 1, 2, 2]);
+  const size = victims.reduce((sum, key) => sum + pristine.get(key).length, 0);
+  assert.ok(!ALL || size > 128 * 1024, `${size} bytes`);
+});
+
+/** An object of the same id and sections, as a reader can seal it: with one bit changed. */
+async function resealed(store, ref, section) {
+  const reader = new ObjectReader(store, ref);
+  const plain = [];
+  for (const [at, length] of ref.lengths.entries()) plain.push(await reader.read(at, 0, length));
+  plain[section][0] ^= 1;
+  const draw = crypto.getRandomValues;
+  crypto.getRandomValues = (into) => {
+    draw.call(crypto, into);
+    if (into.length === 16) into.set(ref.id);
+    return into;
+  };
+  try {
+    return store.core.withScratch((s) => sealObject(
+      { ...theirs(store), keyring: { epoch: ref.epoch, keys: (n) => store.keyring.keys(n) } },
+      ref.type, plain.map((bytes) => ({ pointer: s.put(bytes), length: bytes.length })),
+    )).bytes;
+  } finally {
+    crypto.getRandomValues = draw;
+  }
+}
+
+const theirs = ({ core, storage, indexId }) => ({ core, storage, indexId });
+
+test('any object that a read-only user sealed in the place of one is a typed error', async (t) => {
+  const core = await Core.instantiate(await loadModule(undefined));
+  const store = await IndexStore.open(core, mapStorage(pristine), 'v', READER, { logger: SILENT });
+  let count = 0;
+  for (const ref of namedObjects(store.manifest)) {
+    for (const [section, length] of ref.lengths.entries()) {
+      if (length === 0) continue;
+      const bytes = await resealed(store, ref, section);
+      const key = victims.find((name) => name.endsWith(Buffer.from(ref.id).toString('hex')));
+      assert.equal(bytes.length, pristine.get(key).length);
+      assert.deepEqual(bytes.subarray(0, HEADER), pristine.get(key).subarray(0, HEADER));
+      assert.equal(await replace(key, bytes, 'a forgery'), 'CORRUPTED');
+      count++;
+    }
+  }
+  t.diagnostic(`${count} objects`);
 });
 
 test('a flipped bit is a typed error', async (t) => {
@@ -225,6 +293,8 @@ test('a store that was put back to an older state is ROLLED_BACK for those who k
     const mine = victims.find((key) => key.includes('/manifest/'));
     const folder = mine.slice(0, -16);
     const newest = Number(mine.slice(-16));
+    const known = await open(mapStorage(pristine)).loadIndex({ indexName: 'v', indexKey: KEY });
+    const anchor = await known.anchor();
     for (const [key, bytes] of past) {
       if (!key.startsWith(folder) || key === mine) continue;
       const map = new Map(past);
@@ -233,6 +303,7 @@ test('a store that was put back to an older state is ROLLED_BACK for those who k
       const client = open(mapStorage(map));
       const options = { indexName: 'v', indexKey: KEY };
       await assertCode(client.loadIndex({ ...options, minGeneration: newest }), 'ROLLED_BACK');
+      await assertCode(client.loadIndex({ ...options, anchor }), 'ROLLED_BACK');
       assert.equal((await (await client.loadIndex(options)).stats()).generation,
         Number(key.slice(-16)));
     }

@@ -130,6 +130,16 @@ test('four processes write the same ids while one of them trains', async (t) => 
   assert.equal((await together.index.stats()).trainingState, 'trained');
 });
 
+test('processes write while one of them re-encrypts everything again and again', async (t) => {
+  const together = await runTogether(t, 3, (i) => ({
+    ...(i === 0 && { ops: { upsert: 4, rekey: 6 }, count: 20 }),
+  }));
+  await checkTogether(t, together);
+  const rekeys = together.workers[0].calls.filter(({ op }) => op === 'rekey');
+  assert.ok(rekeys.length > 3);
+  t.diagnostic(`${rekeys.length} times re-encrypted`);
+});
+
 test('processes that are suspended at any time lose nothing and bring nothing back', async (t) => {
   const ops = { upsert: 6, group: 3, delete: 5, compact: 4 };
   const together = await runTogether(t, 3, () => ({ ops, count: 30 }));

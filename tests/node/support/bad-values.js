@@ -109,6 +109,31 @@ export const keys = (length) => [
   }),
 ];
 
+/** Texts that are nearly the anchor given. */
+export const anchors = (anchor) =>
+  named({
+    'an anchor cut short': () => anchor.slice(0, -1),
+    'an anchor and more': () => `${anchor}0`,
+    'an anchor in capitals': () => anchor.toUpperCase(),
+    'an anchor with two digits exchanged': () =>
+      anchor.replace(/(.)(.)$/, (_, x, y) => (x === y ? `${x}${'0' === y ? 1 : 0}` : y + x)),
+    'an anchor of a version to come': () => anchor.replace('-1:', '-2:'),
+    'an anchor of zeros': () => `sealvec-anchor-1:${'0'.repeat(128)}`,
+  });
+
+export const permissions = () => [
+  ...kinds(),
+  ...named({
+    none: () => [],
+    'write alone': () => ['write'],
+    'one unknown': () => ['read', 'admin'],
+    'a number in it': () => ['read', 3],
+    'a text': () => 'read',
+    'a set': () => new Set(['read']),
+    'in capitals': () => ['READ'],
+  }),
+];
+
 export const names = (max) => [
   ...kinds('string'),
   ...named({

@@ -63,6 +63,7 @@ const OPS = {
     return call({ op: 'train' }, () => index.train({ nLists, maxIters: 5, workers: 2 }));
   },
   compact: () => call({ op: 'compact' }, () => index.compact()),
+  rekey: () => call({ op: 'rekey' }, () => index.rekey()),
 };
 
 const names = Object.entries(ops).flatMap(([op, weight]) => new Array(weight).fill(op));
