@@ -34,6 +34,12 @@ const EXPECTED = {
     /^stopped: AbortError, isTrained is false$/m,
     /^\{"nProbes":128\} +recall 1\.000, 20001 of 20001 .* exact is true$/m,
   ],
+  'users.js': [
+    /^Ann counts: done\nAnn writes: PERMISSION_DENIED\nBob writes: done$/m,
+    /^Bob with the key of Ann counts: WRONG_KEY\nBob counts, when he has left: WRONG_KEY$/m,
+    /^3 items for Ann,/m,
+    /^the old key: WRONG_KEY\nthe new key, and the anchor: done$/m,
+  ],
   'two-processes.js': [/^writers ended with 0 and 0$/m, /^80 items, expected 80$/m],
 };
 
