@@ -20,7 +20,7 @@ import {
 } from './slots.js';
 import type { IndexStore } from './store.js';
 import { sweepSlots } from './sweep.js';
-import type { UserInfo, UserPermission } from '../types/api.js';
+import type { DeleteUserKeysResult, KeysChanged, UserInfo, UserPermission } from '../types/api.js';
 
 const MAX_SLOTS = 99_999_999;
 
@@ -116,10 +116,10 @@ export interface NewUser {
 /** Gives a user a slot; ALREADY_EXISTS when there is one. */
 export async function createUser(
   store: IndexStore, { userId, userKey, permissions }: NewUser,
-): Promise<Manifest> {
+): Promise<KeysChanged> {
   const { secret } = deriveWrap(store.core, store.indexId, { indexKey: userKey, userId });
   try {
-    return await changeSlots(store, (root) => {
+    const { generation } = await changeSlots(store, (root) => {
       if (root.users.some(({ id }) => sameBytes(id, userId))) {
         throw new SealvecError('ALREADY_EXISTS', `user ${idText(userId)} has keys of this index`);
       }
@@ -129,23 +129,24 @@ export async function createUser(
       const bits = [...permissions].reduce((sum, name) => sum | BITS[name], 0);
       root.addUser(userId, bits, secret);
     });
+    return { generation };
   } finally {
     secret.wipe();
   }
 }
 
-/** Takes a user's slot away and begins an epoch; whether there was one. */
+/** Takes a user's slot away and begins an epoch, if there is such a user. */
 export async function deleteUser(
   store: IndexStore, userId: Uint8Array,
-): Promise<{ count: number; manifest: Manifest }> {
+): Promise<DeleteUserKeysResult> {
   let count = 0;
-  const manifest = await changeSlots(store, (root) => {
+  const { generation } = await changeSlots(store, (root) => {
     count = root.removeUser(userId) ? 1 : 0;
     if (count === 0) return false;
     root.beginEpoch();
     return true;
   });
-  return { count, manifest };
+  return { count, generation };
 }
 
 /** All users and what they may do. */
@@ -170,16 +171,18 @@ export async function listUsers(store: IndexStore): Promise<UserInfo[]> {
  * Puts another index key in force. Whoever had the old one had all seeds and data keys: so there
  * are new ones of each, and what is written from now on is out of their reach.
  */
-export async function rotateIndexKey(store: IndexStore, newKey: Uint8Array): Promise<Manifest> {
+export async function rotateIndexKey(
+  store: IndexStore, newKey: Uint8Array,
+): Promise<KeysChanged> {
   const { core, indexId } = store;
   store.wraps.requireRoot();
   const wrap = deriveWrap(core, indexId, { indexKey: newKey, userId: undefined });
   // Should the commit fail, it may exist nevertheless: until that is known, both keys are tried.
   store.wraps.offer(wrap);
-  const manifest = await changeSlots(store, (root) => {
+  const { generation } = await changeSlots(store, (root) => {
     root.replaceAdmin();
     root.beginEpoch();
   }, wrap);
   store.wraps.keep(wrap);
-  return manifest;
+  return { generation };
 }

@@ -1,6 +1,7 @@
 /** The calls of an index that change who may open it. */
 import type { Access } from './access.js';
 import { managing } from './parts.js';
+import type { IndexStore } from './store.js';
 import type { Upkeep } from './upkeep.js';
 import {
   invalid, KEY, readCallKey, readChoices, readKey, readOptions, readWatch, WATCH,
@@ -47,17 +48,9 @@ export class ManagedIndex {
     const given = readOptions('createUserKeys', options, names);
     const permissions = readPermissions(given.permissions);
     const userId = readKey('userId', given.userId, 16);
-    const key = readCallKey({ indexKey: given.indexKey });
     const userKey = readKey('userKey', given.userKey, 32);
-    try {
-      return await this.#access.write(key, undefined, async ({ store }) => {
-        const { createUser } = await managing();
-        const { generation } = await createUser(store, { userId, userKey, permissions });
-        return { generation };
-      }, true);
-    } finally {
-      userKey.fill(0);
-    }
+    return this.#change(given, userKey, async (store) =>
+      (await managing()).createUser(store, { userId, userKey, permissions }));
   }
 
   /**
@@ -73,13 +66,10 @@ export class ManagedIndex {
     this.#access.check();
     const given = readOptions('deleteUserKeys', options, ['userId', 'indexKey']);
     const userId = readKey('userId', given.userId, 16);
-    const key = readCallKey({ indexKey: given.indexKey });
-    return this.#access.write(key, undefined, async ({ store }) => {
+    return this.#change(given, undefined, async (store) => {
       this.#upkeep.refuseTraining();
-      const { deleteUser } = await managing();
-      const { count, manifest } = await deleteUser(store, userId);
-      return { count, generation: manifest.generation };
-    }, true);
+      return (await managing()).deleteUser(store, userId);
+    });
   }
 
   /**
@@ -111,18 +101,11 @@ export class ManagedIndex {
   async rotateIndexKey(options: RotateIndexKeyOptions): Promise<KeysChanged> {
     this.#access.check();
     const given = readOptions('rotateIndexKey', options, ['newIndexKey', 'indexKey']);
-    const key = readCallKey({ indexKey: given.indexKey });
     const newKey = readKey('newIndexKey', given.newIndexKey, 32);
-    try {
-      return await this.#access.write(key, undefined, async ({ store }) => {
-        this.#upkeep.refuseTraining();
-        const { rotateIndexKey } = await managing();
-        const { generation } = await rotateIndexKey(store, newKey);
-        return { generation };
-      }, true);
-    } finally {
-      newKey.fill(0);
-    }
+    return this.#change(given, newKey, async (store) => {
+      this.#upkeep.refuseTraining();
+      return (await managing()).rotateIndexKey(store, newKey);
+    });
   }
 
   /**
@@ -142,8 +125,7 @@ export class ManagedIndex {
       index.store.wraps.requireRoot();
       this.#upkeep.refuseTraining();
       const { rekeyIndex } = await managing();
-      const { generation } = await rekeyIndex(index, watch, (work) => this.#access.queue(work));
-      return { generation };
+      return rekeyIndex(index, watch, (work) => this.#access.queue(work));
     });
   }
 
@@ -160,9 +142,21 @@ export class ManagedIndex {
     this.#access.check();
     const key = readCallKey(readOptions('anchor', options, KEY));
     return this.#access.read(key, undefined, async ({ store }) => {
-      const { writeAnchor } = await managing();
       await store.refresh();
-      return writeAnchor({ indexId: store.indexId, ...store.point });
+      return (await managing()).writeAnchor({ indexId: store.indexId, ...store.point });
     });
+  }
+
+  /** Changes keys under the index key, and wipes the copy of the new one. */
+  async #change<T>(
+    { indexKey }: { indexKey?: unknown }, fresh: Uint8Array | undefined,
+    work: (store: IndexStore) => Promise<T>,
+  ): Promise<T> {
+    try {
+      const key = readCallKey({ indexKey });
+      return await this.#access.write(key, undefined, ({ store }) => work(store), true);
+    } finally {
+      fresh?.fill(0);
+    }
   }
 }

@@ -19,6 +19,7 @@ import { MAX_ATTEMPTS } from './newest.js';
 import { isGone, ObjectReader, type ObjectRef, objectSize, sealObject } from './object.js';
 import type { OpenIndex } from './open-index.js';
 import type { Watch } from './validate.js';
+import type { KeysChanged } from '../types/api.js';
 
 type Queue = <T>(work: () => Promise<T>) => Promise<T>;
 
@@ -129,7 +130,7 @@ class Rekeying {
     return done;
   }
 
-  async run(): Promise<Manifest> {
+  async run(): Promise<KeysChanged> {
     const { store } = this.#index;
     await this.#queue(() => changeSlots(store, (root) => {
       if (root.rekeying > 0) return false;
@@ -142,13 +143,13 @@ class Rekeying {
     } while (!(await this.#queue(() => this.#drop())));
     await this.#queue(() => sweepAll(this.#index));
     this.#watch.onProgress?.({ phase: 'commit', fraction: 1 });
-    return store.manifest;
+    return { generation: store.manifest.generation };
   }
 }
 
 /** Re-encrypts everything; `queue` gives each step its turn among the writes of a handle. */
 export async function rekeyIndex(
   index: OpenIndex, watch: Watch, queue: Queue,
-): Promise<Manifest> {
+): Promise<KeysChanged> {
   return new Rekeying(index, watch, queue).run();
 }

@@ -1,5 +1,6 @@
 /** The runners of one training: started, counted, given work, and ended together. */
 import { allOf } from './all.js';
+import { ExpiredError } from './draft.js';
 import type { Endpoint } from './endpoint.js';
 import { SealvecError } from './errors.js';
 import type { IndexConfig } from './manifest.js';
@@ -26,6 +27,7 @@ function shareOut(count: number, runners: number): (runner: number) => number | 
 export class Team {
   readonly #settings: ClientSettings;
   readonly #context: OwnContext;
+  readonly #epoch: number;
   readonly #started = new WeakSet<Runner>();
   #runners: Runner[] = [];
   #ended: { reason: unknown } | undefined;
@@ -37,6 +39,13 @@ export class Team {
   constructor(settings: ClientSettings, context: OwnContext) {
     this.#settings = settings;
     this.#context = context;
+    this.#epoch = context.keyring.epoch;
+  }
+
+  /** Why training failed: if others changed the keys meanwhile, that; workers have no others. */
+  blame(error: unknown): unknown {
+    const { epoch } = this.#context.keyring;
+    return epoch === this.#epoch ? error : new ExpiredError({ cause: error });
   }
 
   /** Most runners at a time. */

@@ -13,7 +13,7 @@ import { orAbort } from './abort.js';
 import { allOf } from './all.js';
 import { breathe } from './breathe.js';
 import { hex } from './bytes.js';
-import { ExpiredError, OrphanedError } from './draft.js';
+import { OrphanedError } from './draft.js';
 import { SealvecError } from './errors.js';
 import type { Manifest } from './manifest.js';
 import { isGone, missing } from './object.js';
@@ -62,7 +62,6 @@ export class Training {
   readonly #workshop: Workshop;
   readonly #phases: TrainResult['phases'] =
     { sample: 0, cluster: 0, assign: 0, calibrate: 0, commit: 0 };
-  readonly #epoch: number;
   readonly #pins: (() => void)[] = [];
   #sources: Source[] = [];
   #stopped: { reason: unknown } | undefined;
@@ -75,7 +74,6 @@ export class Training {
     this.#settings = settings;
     this.#plan = plan;
     this.#write = write;
-    this.#epoch = store.keyring.epoch;
     const handover = new Handover(store.draft());
     this.#workshop = { store, team: new Team(settings, store), handover };
   }
@@ -106,7 +104,7 @@ export class Training {
 
   async #run(): Promise<TrainResult> {
     const started = performance.now();
-    const { team, handover, store } = this.#workshop;
+    const { team, handover } = this.#workshop;
     try {
       // Merging that was under way ends first; none begins while training runs.
       await this.#queue(async () => undefined);
@@ -123,9 +121,7 @@ export class Training {
       };
     } catch (error) {
       await handover.draft.discard();
-      if (this.#stopped && !this.#decided) throw this.#stopped.reason;
-      // Its workers have the keys that were in force when it began, and no others.
-      throw store.keyring.epoch === this.#epoch ? error : new ExpiredError({ cause: error });
+      throw this.#stopped && !this.#decided ? this.#stopped.reason : team.blame(error);
     } finally {
       for (const release of this.#pins) release();
       team.close(new SealvecError('CLOSED', 'training has ended'));

@@ -57,13 +57,13 @@ async function assertAll(looks, codes) {
 }
 
 /** The manifest after the newest, sealed and signed with what a keyring has, and a seed. */
-function nextManifestOf(store, keyring, seed, change = {}) {
+function nextManifestOf(store, keyring, seed, change = {}, epoch = keyring.epoch) {
   const { manifest, point, core } = store;
   const generation = manifest.generation + 1;
   const ancestors = [...manifest.ancestors, { generation: manifest.generation, hash: point.hash }];
   const forged = Object.create(keyring, {
     writerSeed: { value: seed }, keys: { value: (epoch) => keyring.keys(epoch) },
-    core: { value: core }, epoch: { value: keyring.epoch },
+    core: { value: core }, epoch: { value: epoch },
   });
   return { generation, bytes: sealManifest(forged, store.indexId, {
     ...manifest, generation, ancestors: ancestors.slice(-64), ...change,
@@ -149,6 +149,30 @@ describe('a reader who writes to the storage by hand', () => {
         assert.match(error.code, /^(CORRUPTED|WRONG_KEY)$/);
       }
     }
+  });
+});
+
+describe('a commit by one who may write', () => {
+  test('that is sealed in an epoch that is over, or names an object of none, is CORRUPTED', async () => {
+    const { map, indexKey, index } = await filled();
+    await index.deleteUserKeys({ userId: READER.userId });
+    const store = await inside(map, WRITER);
+    const { keyring, manifest } = store;
+    assert.deepEqual([1, 2, 3].map((epoch) => keyring.holds(epoch)), [true, true, false]);
+    const segments = manifest.segments.map((entry) =>
+      ({ ...entry, object: { ...entry.object, epoch: 3 } }));
+    for (const [change, epoch, message] of [
+      [{}, 1, /not of the epoch/], [{ segments }, 2, /expired/],
+      [{ slots: { ...manifest.slots, hash: bytes(32, 1) } }, 2, /other key slots/],
+    ]) {
+      const copy = new Map(map);
+      const forged = nextManifestOf(store, keyring, keyring.writerSeed, change, epoch);
+      copy.set(manifestKey(store.indexId, forged.generation), forged.bytes);
+      await assertCode(inside(copy, { indexKey }), 'CORRUPTED', message);
+    }
+    const sound = nextManifestOf(store, keyring, keyring.writerSeed);
+    map.set(manifestKey(store.indexId, sound.generation), sound.bytes);
+    await inside(map, { indexKey });
   });
 });
 

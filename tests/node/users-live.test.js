@@ -261,6 +261,56 @@ describe('calls under keys of their own', () => {
     }
   });
 
+  test('and changes of keys leave no key, seed or data key in memory once all is closed', async () => {
+    const { instantiate } = WebAssembly;
+    const draw = crypto.getRandomValues;
+    const [memories, secrets] = [[], []];
+    WebAssembly.instantiate = async (...args) => {
+      const result = await instantiate(...args);
+      memories.push((result.instance ?? result).exports.memory);
+      return result;
+    };
+    crypto.getRandomValues = (into) => {
+      draw.call(crypto, into);
+      // Keys and seeds are drawn by 32 bytes; ids, salts and nonces are no multiples of that here.
+      for (let at = 0; into.length % 32 === 0 && into.length <= 96 && at < into.length; at += 32) {
+        secrets.push(Buffer.from(into.slice(at, at + 32)));
+      }
+      return into;
+    };
+    const inMemory = () => memories.filter((memory) => {
+      const bytes = Buffer.from(memory.buffer);
+      return secrets.some((secret) => bytes.includes(secret));
+    }).length;
+    try {
+      const { index, storage, load } = await filled(60);
+      const userKey = generateKey();
+      const { userId } = user(1);
+      await index.createUserKeys({ userId, userKey, permissions: ['read', 'write'] });
+      await index.createUserKeys({ ...user(2), permissions: ['read'] });
+      const theirs = await load({ userId, indexKey: userKey });
+      await index.train({ nLists: 4 });
+      await theirs.upsert({ items: items(0, 9, 2) });
+      await index.deleteUserKeys({ userId: user(2).userId });
+      const newIndexKey = generateKey();
+      await index.rotateIndexKey({ newIndexKey });
+      await index.rekey();
+      await theirs.count();
+      await assertCode(index.rekey({ indexKey: generateKey() }), 'WRONG_KEY');
+      await assertCode(theirs.createUserKeys({ ...user(5), permissions: ['read'] }),
+        'PERMISSION_DENIED');
+      const keyless = await open(new Wrapped(storage)).loadIndex({ indexName: 't' });
+      await keyless.listUserKeys({ indexKey: newIndexKey });
+      assert.ok(inMemory() > 0, 'open handles have keys');
+      for (const handle of [index, theirs, keyless]) await handle.close();
+      assert.ok(secrets.length >= 12, `${secrets.length} secrets`);
+      assert.equal(inMemory(), 0);
+    } finally {
+      WebAssembly.instantiate = instantiate;
+      crypto.getRandomValues = draw;
+    }
+  });
+
   test('take the same work and read the same, whyever a key of a user is wrong', async () => {
     const { index, storage } = await filled(20);
     for (let n = 1; n <= 9; n++) await index.createUserKeys({ ...user(n), permissions: ['read'] });
