@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Core } from '../../build/js/core.js';
-import { Secret } from '../../build/js/crypto.js';
+import { hash, Secret } from '../../build/js/crypto.js';
 import { Client, generateKey } from '../../build/js/index.js';
 import { Keyring } from '../../build/js/keyring.js';
 import { loadModule } from '../../build/js/loader.js';
@@ -152,6 +152,29 @@ describe('a reader who writes to the storage by hand', () => {
   });
 });
 
+describe('a user who may write', () => {
+  test('cannot shut anyone out: slots that they alter, and name in a commit, are CORRUPTED', async () => {
+    const { map, indexKey } = await filled();
+    const store = await inside(map, WRITER);
+    const { number } = store.manifest.slots;
+    const key = slotsKey(store.indexId, number);
+    const whole = map.get(key);
+    const rootLength = new DataView(whole.buffer).getUint32(64, true);
+    // Within the root slot, and within either user's.
+    for (const at of [72 + 60, 72 + rootLength + 60, whole.length - 64 - 20]) {
+      const copy = new Map(map);
+      const table = whole.map((byte, i) => (i === at ? byte ^ 1 : byte));
+      copy.set(key, table);
+      const slots = { number, hash: hash(store.core, table) };
+      const forged = nextManifestOf(store, store.keyring, store.keyring.writerSeed, { slots });
+      copy.set(manifestKey(store.indexId, forged.generation), forged.bytes);
+      for (const who of [{ indexKey }, READER, WRITER]) {
+        await assertCode(inside(copy, who), 'CORRUPTED', /signature|authentic/);
+      }
+    }
+  });
+});
+
 describe('a commit by one who may write', () => {
   test('that is sealed in an epoch that is over, or names an object of none, is CORRUPTED', async () => {
     const { map, indexKey, index } = await filled();
@@ -202,9 +225,12 @@ describe('a writer who was deleted, and kept their keys and the storage', () => 
   test('cannot go on from the old slots past those who know the new ones', async () => {
     const { map, indexKey, index, store, before } = await removed();
     const anchor = await index.anchor();
-    const { generation, slots: { number } } = (await inside(map, { indexKey })).manifest;
-    const old = { ...store.manifest, generation };
-    const base = { manifest: old, point: store.point, core: store.core, indexId: store.indexId };
+    const current = await inside(map, { indexKey });
+    const { generation, ancestors, slots: { number } } = current.manifest;
+    // All that can be known of the newest commit without its keys is right: its hash, for one.
+    const old = { ...store.manifest, generation, ancestors };
+    const { core, indexId } = store;
+    const base = { manifest: old, point: current.point, core, indexId };
     const forged = nextManifestOf(base, store.keyring, store.keyring.writerSeed);
     map.set(manifestKey(store.indexId, forged.generation), forged.bytes);
     const oldSlots = slotsKey(store.indexId, number - 1);
@@ -237,6 +263,8 @@ describe('a writer who was deleted, and kept their keys and the storage', () => 
     assert.equal(await readAll('later'), 1);
     await index.rekey();
     assert.ok(await readAll('all') >= 1);
+    const { keyring } = await inside(map, { indexKey });
+    assert.deepEqual([1, 2, 3].map((epoch) => keyring.holds(epoch)), [false, false, true]);
   });
 });
 

@@ -2,7 +2,10 @@
 // given call by call.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { Core } from '../../build/js/core.js';
 import { Client, generateKey, memoryStorage } from '../../build/js/index.js';
+import { loadModule } from '../../build/js/loader.js';
+import { deriveWrap } from '../../build/js/slots.js';
 import { itemOf } from './support/model.js';
 import { assertCode } from './support/oracle.js';
 import { Gated, Wrapped } from './support/stores.js';
@@ -132,7 +135,56 @@ describe('two who change keys at once', () => {
   });
 });
 
+describe('rotateIndexKey', () => {
+  for (const where of ['before', 'after']) {
+    test(`that fails ${where} it took effect leaves its handle in working order`, async () => {
+      const { storage, index, indexKey } = await filled(20);
+      await index.close();
+      const failing = new Wrapped(storage);
+      const handle = await open(failing).loadIndex({ indexName: 't', indexKey });
+      const { create } = failing;
+      failing.create = async (key, bytes) => {
+        if (!MANIFEST.test(key)) return storage.create(key, bytes);
+        failing.create = create;
+        if (where === 'after') await storage.create(key, bytes);
+        throw Object.assign(new Error('input/output error'), { code: 'EIO' });
+      };
+      const [second, third] = [generateKey(), generateKey()];
+      await assertCode(handle.rotateIndexKey({ newIndexKey: second }), 'STORAGE');
+      assert.equal(await handle.count(), 20);
+      await handle.upsert({ items: items(20, 25) });
+      const load = (key) => open(new Wrapped(storage)).loadIndex({ indexName: 't', indexKey: key });
+      const [inForce, other] = where === 'after' ? [second, indexKey] : [indexKey, second];
+      assert.equal(await (await load(inForce)).count(), 25);
+      await assertCode(load(other), 'WRONG_KEY');
+      await handle.createUserKeys({ ...user(1), permissions: ['read'] });
+      assert.equal(await (await load(inForce)).count(), 25);
+      await handle.rotateIndexKey({ newIndexKey: third });
+      assert.equal(await (await load(third)).count(), 25);
+      for (const key of [indexKey, second]) await assertCode(load(key), 'WRONG_KEY');
+    });
+  }
+});
+
 describe('rekey', () => {
+  test('lets a read finish that had its bytes before their key was dropped', async () => {
+    const { storage, index, indexKey, load } = await filled(20);
+    const gated = new Gated(storage);
+    const slow = await load({ indexKey }, gated);
+    const query = { queryVectors: itemOf('id3', 1, DIMENSION).vector, topK: 1 };
+    const reads = [gated.hold('read', /object/, 'after'), gated.hold('read', /object/, 'after')];
+    const running = slow.query(query);
+    // The first read is of the table of hashes, the second of vectors.
+    await reads[0].arrived;
+    reads[0].open();
+    await reads[1].arrived;
+    await index.rekey();
+    assert.equal(await slow.count(), 20);
+    reads[1].open();
+    assert.equal((await running).results[0].id, 'id3');
+  });
+
+
   test('answers queries and takes writes meanwhile, on the same handle and on others', async () => {
     const { storage, index, indexKey, load } = await filled(400);
     await index.createUserKeys({ ...user(1), permissions: ['read', 'write'] });
@@ -265,6 +317,8 @@ describe('calls under keys of their own', () => {
     const { instantiate } = WebAssembly;
     const draw = crypto.getRandomValues;
     const [memories, secrets] = [[], []];
+    // A core that is not watched, to make what is looked for.
+    const core = await Core.instantiate(await loadModule(undefined));
     WebAssembly.instantiate = async (...args) => {
       const result = await instantiate(...args);
       memories.push((result.instance ?? result).exports.memory);
@@ -283,11 +337,15 @@ describe('calls under keys of their own', () => {
       return secrets.some((secret) => bytes.includes(secret));
     }).length;
     try {
-      const { index, storage, load } = await filled(60);
+      const { index, indexKey, storage, load } = await filled(60);
       const userKey = generateKey();
       const { userId } = user(1);
       await index.createUserKeys({ userId, userKey, permissions: ['read', 'write'] });
       await index.createUserKeys({ ...user(2), permissions: ['read'] });
+      const indexId = (await storage.read('index/t')).slice(16, 32);
+      for (const key of [{ indexKey }, { userId, indexKey: userKey }]) {
+        secrets.push(Buffer.from(deriveWrap(core, indexId, key).secret.expose()));
+      }
       const theirs = await load({ userId, indexKey: userKey });
       await index.train({ nLists: 4 });
       await theirs.upsert({ items: items(0, 9, 2) });
