@@ -169,6 +169,8 @@ describe('rotateIndexKey', () => {
 describe('rekey', () => {
   test('lets a read finish that had its bytes before their key was dropped', async () => {
     const { storage, index, indexKey, load } = await filled(20);
+    await index.createUserKeys({ ...user(1), permissions: ['read'] });
+    await index.deleteUserKeys({ userId: user(1).userId });
     const gated = new Gated(storage);
     const slow = await load({ indexKey }, gated);
     const query = { queryVectors: itemOf('id3', 1, DIMENSION).vector, topK: 1 };
