@@ -8,8 +8,9 @@
  * The checksum tells a text that was cut or mixed up from one that says what it should. It need not
  * be a signature: whoever can write where the anchor is kept can put an older, genuine one there.
  */
-import { ByteReader, ByteWriter, hex } from './bytes.js';
+import { hex } from './bytes.js';
 import type { Point } from './lineage.js';
+import { ByteReader, ByteWriter } from './records.js';
 import { invalid } from './validate.js';
 
 const PREFIX = 'sealvec-anchor-1:';

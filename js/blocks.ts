@@ -1,5 +1,5 @@
+import { ByteReader } from './records.js';
 /** Where the rows of a segment lie: by list, and in the blocks they are held in memory by. */
-import { ByteReader } from './bytes.js';
 
 /** The most bytes of vectors in one block, so that a bounded cache can turn over in small steps. */
 const BLOCK_BYTES = 1 << 20;

@@ -6,8 +6,9 @@
  *
  * History: version 1, 2026.
  */
-import { ByteWriter, sameBytes } from './bytes.js';
+import { sameBytes } from './bytes.js';
 import { SealvecError } from './errors.js';
+import { ByteWriter } from './records.js';
 import { FORMAT_VERSION, SUITE } from './version.js';
 import type { Storage } from '../types/api.js';
 

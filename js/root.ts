@@ -9,9 +9,10 @@
  *    neither read what is written from then on, nor sign it.
  * 2. Every change of a table seals every slot anew.
  */
-import { type ByteReader, ByteWriter, randomBytes, sameBytes } from './bytes.js';
+import { randomBytes, sameBytes } from './bytes.js';
 import type { Core } from './core.js';
 import { publicKey, SALT, seal, Secret, sign } from './crypto.js';
+import { type ByteReader, ByteWriter } from './records.js';
 import {
   EPOCH, type IndexIdentity, openTable, READ, RIGHTS, slotKey, tableHeader, takeSecret,
   wipeTable, type Wrap, WRITE,

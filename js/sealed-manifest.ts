@@ -28,7 +28,7 @@
  *
  * History: version 1, 2026.
  */
-import { ByteReader, ByteWriter, hex, randomBytes, sameBytes } from './bytes.js';
+import { hex, randomBytes, sameBytes } from './bytes.js';
 import {
   COMMITMENT, deriveCommitted, equal, hash, open, OVERHEAD, SALT, seal, sign, SIGNATURE, verify,
 } from './crypto.js';
@@ -39,6 +39,7 @@ import {
   SECTION_COUNT, SECTIONS, vectorBytes,
 } from './manifest.js';
 import { OBJECT_TYPES } from './object.js';
+import { ByteReader, ByteWriter } from './records.js';
 import { FORMAT_VERSION, SUITE } from './version.js';
 import type { Metric, Precision } from '../types/api.js';
 import type { IndexConfig, ObjectRef, ObjectType, SegmentEntry } from '../types/format.js';

@@ -21,13 +21,14 @@
  *
  * History: version 1, 2026.
  */
-import { ByteReader, ByteWriter, hex, sameBytes } from './bytes.js';
+import { hex, sameBytes } from './bytes.js';
 import type { Core } from './core.js';
 import {
   COMMITMENT, deriveCommitted, deriveSubkey, equal, hash, open, OVERHEAD, publicKey, SALT, Secret,
   SIGNATURE, verify,
 } from './crypto.js';
 import { SealvecError } from './errors.js';
+import { ByteReader, ByteWriter } from './records.js';
 import type { CallKey } from './validate.js';
 import { FORMAT_VERSION, SUITE } from './version.js';
 

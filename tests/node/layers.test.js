@@ -104,6 +104,7 @@ describe('the TypeScript', () => {
     only('js/documents.ts', ['js/validate.ts', 'js/text.ts']);
     only('js/abort.ts', ['js/errors.ts', 'types/api.ts']);
     only('js/bytes.ts', ['js/errors.ts']);
+    only('js/records.ts', ['js/errors.ts']);
   });
 
   test('the core stands on errors alone, and nothing else touches wasm memory', () => {
