@@ -87,6 +87,33 @@ export function deriveCommitted(
   return { secret, commitment };
 }
 
+/**
+ * Which of the commitments is the key's, each with data of its own, all of one length; undefined
+ * when none is. All are tried, whichever it is.
+ */
+export function findCommitment(
+  key: Secret, label: string,
+  all: readonly { readonly data: Uint8Array; readonly commitment: Uint8Array }[],
+): number | undefined {
+  const { core } = key;
+  const { sv_derive: derive, sv_equal: same } = core.exports;
+  return core.withScratch((s) => {
+    const prefix = context(label, new Uint8Array());
+    const length = prefix.length + (all[0]?.data.length ?? 0);
+    const text = s.take(length);
+    core.write(text, prefix);
+    const [out, given] = [s.take(KEY + COMMITMENT), s.take(COMMITMENT)];
+    let found: number | undefined;
+    all.forEach(({ data, commitment }, i) => {
+      core.write(text + prefix.length, data);
+      core.write(given, commitment);
+      core.check(derive(key.pointer, text, length, out, KEY + COMMITMENT), label);
+      if (same(out + KEY, given, COMMITMENT) === 1) found = i;
+    });
+    return found;
+  });
+}
+
 /** nonce | ciphertext | tag under a fresh random nonce. */
 export function seal(key: Secret, aad: Uint8Array, plain: Uint8Array): Uint8Array {
   const { core } = key;

@@ -24,8 +24,8 @@
 import { hex, sameBytes } from './bytes.js';
 import type { Core } from './core.js';
 import {
-  COMMITMENT, deriveCommitted, deriveSubkey, equal, hash, open, OVERHEAD, publicKey, SALT, Secret,
-  SIGNATURE, verify,
+  COMMITMENT, deriveCommitted, deriveSubkey, findCommitment, hash, open, OVERHEAD, publicKey, SALT,
+  Secret, SIGNATURE, verify,
 } from './crypto.js';
 import { SealvecError } from './errors.js';
 import { ByteReader, ByteWriter } from './records.js';
@@ -103,12 +103,19 @@ export function tableHeader(
     .u32(number).u32(users).bytes(name).done();
 }
 
+function slotLabel({ kind }: Wrap): string {
+  return `${kind} slot`;
+}
+
+function slotContext({ indexId }: IndexIdentity, number: number, salt: Uint8Array): Uint8Array {
+  return new ByteWriter().bytes(indexId).u32(number).bytes(salt).done();
+}
+
 /** The key of a slot, and the commitment that tells its owner from others. */
 export function slotKey(
-  wrap: Wrap, { indexId }: IndexIdentity, number: number, salt: Uint8Array,
+  wrap: Wrap, index: IndexIdentity, number: number, salt: Uint8Array,
 ): { secret: Secret; commitment: Uint8Array } {
-  const about = new ByteWriter().bytes(indexId).u32(number).bytes(salt).done();
-  return deriveCommitted(wrap.secret, `${wrap.kind} slot`, about);
+  return deriveCommitted(wrap.secret, slotLabel(wrap), slotContext(index, number, salt));
 }
 
 interface Slots {
@@ -141,24 +148,23 @@ function cutTable(
 
 /** Opens the one slot that belongs to a wrap, having tried all of its kind. */
 function openSlot(
-  core: Core, index: IndexIdentity, number: number, slots: Slots, wrap: Wrap, what: string,
+  index: IndexIdentity, number: number, slots: Slots, wrap: Wrap, what: string,
 ): Uint8Array {
   const candidates = wrap.kind === 'root' ? [slots.root] : slots.users;
-  let found: { secret: Secret; sealed: Uint8Array } | undefined;
-  for (const slot of candidates) {
-    const { secret, commitment } = slotKey(wrap, index, number, slot.subarray(0, SALT));
-    const own = equal(core, commitment, slot.subarray(SALT, SALT + COMMITMENT));
-    if (own && !found) found = { secret, sealed: slot.subarray(SALT + COMMITMENT) };
-    else secret.wipe();
-  }
-  if (!found) {
+  const own = findCommitment(wrap.secret, slotLabel(wrap), candidates.map((slot) => ({
+    data: slotContext(index, number, slot.subarray(0, SALT)),
+    commitment: slot.subarray(SALT, SALT + COMMITMENT),
+  })));
+  const slot = own === undefined ? undefined : candidates[own];
+  if (!slot) {
     const whose = wrap.kind === 'root' ? 'the key does' : 'userId and key do';
     throw new SealvecError('WRONG_KEY', `${whose} not open this index`);
   }
+  const { secret } = slotKey(wrap, index, number, slot.subarray(0, SALT));
   try {
-    return open(found.secret, slots.header, found.sealed, what);
+    return open(secret, slots.header, slot.subarray(SALT + COMMITMENT), what);
   } finally {
-    found.secret.wipe();
+    secret.wipe();
   }
 }
 
@@ -209,7 +215,7 @@ export function openTable(
   }
   const body = table.subarray(0, table.length - SIGNATURE);
   const slots = cutTable(core, index, number, body, what);
-  const plain = openSlot(core, index, number, slots, wrap, what);
+  const plain = openSlot(index, number, slots, wrap, what);
   try {
     const reader = new ByteReader(plain, what);
     const { adminPublic, ...rights } = readRights(core, reader);
