@@ -213,3 +213,39 @@ describe('rekey', () => {
     assert.equal(await index.count(), 49);
   });
 });
+
+test('a copy of an index has its users, and an index without items can be re-encrypted', async () => {
+  const { index, client } = await filled();
+  const other = memoryStorage();
+  await index.export({ to: other });
+  const copy = open(other);
+  for (const user of [CATS, DOGS]) {
+    assert.equal(await (await copy.loadIndex({ indexName: 'test', ...asKey(user) })).count(), 40);
+  }
+  const indexKey = generateKey();
+  const empty = await client.createIndex({ indexName: 'empty', indexKey });
+  await empty.rekey();
+  await empty.upsert({ ids: ['a'], vectors: [[1]] });
+  assert.equal(await (await client.loadIndex({ indexName: 'empty', indexKey })).count(), 1);
+});
+
+test('a copy that is made while keys change has the slots of its commit', async () => {
+  const { index, storage } = await filled();
+  for (let i = 0; i < 8; i++) {
+    const other = memoryStorage();
+    const slow = new Wrapped(storage);
+    let changed = false;
+    slow.read = async (key, range) => {
+      if (key.includes('/object/') && !changed) {
+        changed = true;
+        await (i % 2 ? index.rekey() : index.rotateIndexKey({ newIndexKey: bytes(32, i) }));
+      }
+      return storage.read(key, range);
+    };
+    const source = await open(slow).loadIndex({ indexName: 'test', ...asKey(CATS) });
+    await source.export({ to: other });
+    const copy = await open(other).loadIndex({ indexName: 'test', ...asKey(CATS) });
+    assert.equal((await copy.query({ queryVectors: [0, 0], topK: 50 })).results.length, 40);
+    assert.ok(changed);
+  }
+});
