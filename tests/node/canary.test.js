@@ -254,7 +254,7 @@ function keysOf({ map, seen, known }) {
   const without = [...map].filter(([key]) => !key.includes('/manifest/'));
   const manifests = seen.past.filter(([key]) => key.startsWith(`${index.folder}/manifest/`));
   const secrets = manifests.flatMap((manifest) =>
-    openManifests(new Map([...without, manifest]), index, 'public', known.indexKey)
+    openManifests(new Map([...without, manifest]), index, 'public', known)
       .flatMap(secretsOf));
   const distinct = new Map(secrets.map(([name, secret]) => [String(secret), [name, secret]]));
   assert.ok(distinct.size > 7 + manifests.length / 2);

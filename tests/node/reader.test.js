@@ -164,6 +164,42 @@ describe('the independent reader', () => {
     assertRead(readIndex(copy, 'exported', store.indexKey), store);
   });
 
+  test('reads an index of users and two epochs, as each of them; then of one', async () => {
+    const users = [1, 2, 3].map((n) => ({
+      userId: new Uint8Array(16).fill(n), userKey: new Uint8Array(32).fill(n),
+    }));
+    const rekeyed = new Map();
+    const newIndexKey = generateKey();
+    const store = await write('users', {}, async ({ index, upsert }) => {
+      await upsert(30);
+      for (const [i, user] of users.entries()) {
+        await index.createUserKeys({ ...user, permissions: i ? ['read', 'write'] : ['read'] });
+      }
+      await index.deleteUserKeys({ userId: users[2].userId });
+      await upsert(10, 3);
+      await index.rotateIndexKey({ newIndexKey });
+      await index.export({ to: mapStorage(rekeyed) });
+      await new Client({ storage: mapStorage(rekeyed), logger: LOGGER })
+        .loadIndex({ indexName: 'users', indexKey: newIndexKey }).then((one) => one.rekey());
+    });
+    const map = readFolder(store.folder);
+    const [reader, writer, gone] = users;
+    for (const [userId, key] of [
+      [undefined, newIndexKey], [reader.userId, reader.userKey], [writer.userId, writer.userKey],
+    ]) {
+      assertRead(readIndex(map, 'users', key, userId), store);
+      const { items, epochs } = readIndex(rekeyed, 'users', key, userId);
+      assert.deepEqual(epochs, [4]);
+      assert.deepEqual([...items.keys()].sort(), [...store.expected.keys()].sort());
+    }
+    assert.deepEqual(readIndex(map, 'users', newIndexKey).epochs, [1, 2, 3]);
+    for (const [userId, key] of [
+      [undefined, store.indexKey], [gone.userId, gone.userKey], [reader.userId, writer.userKey],
+    ]) {
+      assert.throws(() => readIndex(map, 'users', key, userId), /does not open/);
+    }
+  });
+
   test('finds no nonce twice', async () => {
     const store = await write('n', {}, async ({ upsert }) => {
       for (let i = 0; i < 5; i++) await upsert(50);

@@ -2,7 +2,7 @@
 import { Fields } from './fields.js';
 import { epochKeys, openSlots } from './keys.js';
 import {
-  blake2b256, committedKey, demand, publicKeyOf, same, unseal, verifySigned,
+  blake2b256, committedKey, demand, publicKeyFrom, same, unseal, verifySigned,
 } from './primitives.js';
 
 const METRICS = ['euclidean', 'squared_euclidean', 'cosine', 'inner_product'];
@@ -36,7 +36,9 @@ function readSegment(fields) {
 
 function readBody(body) {
   const fields = new Fields(body, 'the body of a manifest');
-  const [previousHash, slotsHash] = [fields.bytes(32), fields.bytes(32)];
+  const ancestors = fields.many(fields.u32(), () => (
+    { generation: fields.u64(), hash: fields.bytes(32) }));
+  const slotsHash = fields.bytes(32);
   const [metric, precision] = [METRICS[fields.u8()], PRECISIONS[fields.u8()]];
   demand(metric && precision, 'a metric or a precision that is not known');
   const autoTrain = fields.u8() === 1;
@@ -51,7 +53,7 @@ function readBody(body) {
     { id: fields.bytes(16), turn: fields.u64(), generation: fields.u64() }));
   fields.end();
   return {
-    previousHash, slotsHash, metric, precision, autoTrain, dimension, nLists, centroids, segments,
+    ancestors, slotsHash, metric, precision, autoTrain, dimension, nLists, centroids, segments,
     condemned, writers,
   };
 }
@@ -71,16 +73,17 @@ function readHeader(bytes, indexId, generation) {
 }
 
 /** Opens one manifest; what it says, and the keys that its key slots hold. */
-function openManifest(objects, index, name, indexKey, key) {
+function openManifest(objects, index, name, { indexKey, userId }, key) {
   const { indexId } = index;
   const bytes = objects.get(key);
   const generation = Number(key.slice(-16));
   const header = readHeader(bytes, indexId, generation);
-  const keys = openSlots(objects, index, name, header.slots, indexKey);
-  const signed = verifySigned(bytes, publicKeyOf(keys.writerSeed), `manifest ${generation}`);
+  const keys = openSlots(objects, index, name, header.slots, indexKey, userId);
+  const signed = verifySigned(bytes, publicKeyFrom(keys.writerPublic), `manifest ${generation}`);
   const salt = signed.subarray(64, 88);
   const dataKey = keys.epochs.get(header.epoch);
   demand(dataKey, `epoch ${header.epoch} has no key`);
+  demand(header.epoch === Math.max(...keys.epochs.keys()), 'a manifest of an epoch that is over');
   const at = Buffer.alloc(8);
   at.writeBigUInt64LE(BigInt(generation));
   const bodyKey = committedKey(epochKeys(dataKey).manifest, 'manifest', indexId, at, salt);
@@ -93,19 +96,22 @@ function openManifest(objects, index, name, indexKey, key) {
 }
 
 /** All manifests of an index, oldest first; each must name the one before it, where that is. */
-export function openManifests(objects, index, name, indexKey) {
+export function openManifests(objects, index, name, who) {
   const pattern = new RegExp(`^${index.folder}/manifest/\\d{16}$`);
   const keys = [...objects.keys()].filter((key) => pattern.test(key)).sort();
   demand(keys.length > 0, 'there is no manifest');
-  const manifests = keys.map((key) => openManifest(objects, index, name, indexKey, key));
+  const manifests = keys.map((key) => openManifest(objects, index, name, who, key));
   manifests.forEach((manifest, i) => {
     const before = manifests[i - 1];
     if (before?.generation !== manifest.generation - 1) return;
-    const chained = same(manifest.previousHash, before.hash);
+    const named = manifest.ancestors.at(-1);
+    const chained = named.generation === before.generation && same(named.hash, before.hash) &&
+      manifest.ancestors.slice(0, -1).every((one, at) =>
+        same(one.hash, before.ancestors.slice(1 - manifest.ancestors.length)[at].hash));
     demand(chained, `manifest ${manifest.generation} does not follow the one before it`);
   });
-  const first = manifests[0];
-  const isFirst = first.previousHash.every((byte) => byte === 0);
+  const [first] = manifests;
+  const isFirst = first.ancestors.length === 0;
   demand(isFirst === (first.generation === 1), 'only the first manifest follows none');
   return manifests;
 }

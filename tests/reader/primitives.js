@@ -17,8 +17,8 @@ export const blake2b256 = (bytes, key) => blake2b(bytes, { dkLen: 32, key });
 
 const labelled = (label, parts) => Buffer.concat([Buffer.from(`sealvec/1 ${label}\0`), ...parts]);
 
-/** BLAKE2b-256 under a key, of a label. */
-export const subkey = (key, label) => blake2b256(labelled(label, []), key);
+/** BLAKE2b-256 under a key, of a label and what it is for. */
+export const subkey = (key, label, ...parts) => blake2b256(labelled(label, parts), key);
 
 /** BLAKE2b-512 under a key, of a label and what it is for: a key, and its commitment. */
 export function committedKey(key, label, ...parts) {
@@ -43,6 +43,16 @@ export function publicKeyOf(seed) {
   const der = Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), seed]);
   const secret = crypto.createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
   return crypto.createPublicKey(secret);
+}
+
+/** The 32 bytes of the public key of a seed. */
+export const rawPublicOf = (seed) =>
+  publicKeyOf(seed).export({ format: 'der', type: 'spki' }).subarray(-32);
+
+/** A public key of its 32 bytes. */
+export function publicKeyFrom(raw) {
+  const der = Buffer.concat([Buffer.from('302a300506032b6570032100', 'hex'), raw]);
+  return crypto.createPublicKey({ key: der, format: 'der', type: 'spki' });
 }
 
 /** Cuts off and verifies the Ed25519 signature at the end. */

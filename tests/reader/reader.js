@@ -1,7 +1,7 @@
 /**
  * Reads an index of SealVec without SealVec: on node:crypto and @noble, by what the heads of
- * js/header.ts, js/keys.ts, js/sealed-manifest.ts, js/object.ts, js/centroids.ts, js/tombstones.ts
- * and c/segment.c say of the bytes. It shares no code with the library, and so shows that they say
+ * js/header.ts, js/slots.ts, js/root.ts, js/sealed-manifest.ts, js/object.ts, js/centroids.ts,
+ * js/tombstones.ts and c/segment.c say of the bytes. It shares no code with the library, and so shows that they say
  * enough. Everything that is there is read and checked; the first thing wrong is a FormatError.
  */
 import { epochKeys, folderOf } from './keys.js';
@@ -18,17 +18,19 @@ export function secretsOf({ keys, bodyKey }) {
   ]);
   return [
     ['the admin seed', keys.adminSeed], ['the writer seed', keys.writerSeed],
+    ['a wrap', keys.wrap], ...keys.users.map(({ wrap }) => ["a user's wrap", wrap]),
     ['the key of a slot', keys.slotKey], ['the key of a manifest', bodyKey], ...ofEpochs,
   ];
 }
 
 /**
  * The newest commit of an index: its configuration, its items by id, its centroids. `objects` is a
- * Map of keys to bytes. Also every nonce that it met, by where it stands.
+ * Map of keys to bytes; with `userId` the key is that user's. Also every nonce that it met, by
+ * where it stands.
  */
-export function readIndex(objects, name, indexKey) {
+export function readIndex(objects, name, indexKey, userId) {
   const index = folderOf(objects, name);
-  const manifests = openManifests(objects, index, name, indexKey);
+  const manifests = openManifests(objects, index, name, { indexKey, userId });
   const newest = manifests.at(-1);
   const nonces = new Map();
   const note = (where, sealed) => sealed.forEach((one, i) =>
@@ -56,7 +58,7 @@ export function readIndex(objects, name, indexKey) {
   const { metric, precision, dimension, autoTrain, nLists, generation, segments } = newest;
   return {
     config: { metric, precision, dimension, autoTrain }, generation, nLists, items,
-    segments: segments.length, manifests: manifests.length,
+    epochs: [...newest.keys.epochs.keys()], segments: segments.length, manifests: manifests.length,
     clustering: newest.centroids && readCentroids(open(newest.centroids), newest),
     nonces,
   };
