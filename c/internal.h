@@ -48,4 +48,52 @@ static inline uint32_t round_up(uint32_t n, uint32_t unit) {
   return (n + unit - 1) / unit * unit;
 }
 
+/* gap_of returns (D_j - D_0) (j + 1)^0.75. */
+double gap_of(const float *distances, uint32_t j);
+
+/* ---- codes.c, for scan.c ----------------------------------------------- */
+
+/* The first 16 bytes of a block of codes; see codes.c. */
+struct code_head {
+  float scale, square, reach, zero;
+};
+
+/* A query as it meets the codes of one segment, with its origin taken off
+ * under squared L2. sv_probe_size says how much memory it takes with its
+ * components: f32, then i16 twice, in order and as the nibbles want them. */
+struct probe {
+  int32_t metric; /* -1 until it is prepared */
+  uint32_t dim;
+  float scale;    /* of the components */
+  float half;     /* 7.5 times their sum */
+  float square;   /* |y|^2 */
+  float base;     /* 1 - y.origin for cosine, -y.origin for dots */
+  float origin_norm;
+  float zero;
+};
+
+/* What estimates of the rows of one block are made of: with d = dot - half,
+ * estimate = shift + base - step factor d, within step weight + slack. */
+struct code_terms {
+  float base, factor, half, weight, slack;
+  uint32_t groups;
+  const int16_t *query;
+  const uint8_t *codes;
+  const float *steps, *shifts;
+};
+
+void probe_prepare(struct probe *probe, int32_t metric, const float *query,
+                   double norm, const float *origin, uint32_t dim);
+
+/* probe_block: z is the bound in steps; see decision 1 of codes.c. */
+void probe_block(const struct probe *probe, const uint8_t *block, uint32_t n,
+                 float z, struct code_terms *terms);
+
+/* codes_test estimates n <= 64 rows of a block from `first` on, those that
+ * `wanted` has a bit for, and returns a bit for each of them whose lower
+ * bound is not over the limit. Both arrays have room for whole fours. */
+uint64_t codes_test(const struct code_terms *terms, uint32_t first,
+                    uint32_t n, uint64_t wanted, float limit, float *lowers,
+                    float *estimates);
+
 #endif

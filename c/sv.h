@@ -304,16 +304,6 @@ int32_t sv_sample(uint32_t n, uint32_t m, uint64_t seed, uint32_t *picks);
 
 /* ---- lists.c ----------------------------------------------------------- */
 
-/* A run of rows of one list in memory. vectors is NULL when it is not
- * resident. norms has |x| per row (NULL for squared L2). Rows are numbered
- * first_row, first_row + 1, ... across the whole index. */
-struct sv_block {
-  const float *vectors;
-  const float *norms;
-  uint32_t n_rows;
-  uint32_t first_row;
-};
-
 /* sv_rank_lists orders all k lists by squared distance of the routed query
  * to their centroids, nearest first: order[k] and distances[k], the latter
  * in that order. scratch holds sv_rank_scratch_size(k) bytes. */
@@ -328,6 +318,51 @@ int32_t sv_rank_lists(const float *routed, uint32_t dim, const float *packed,
 int32_t sv_list_gaps(const uint32_t *order, const float *distances, uint32_t k,
                      double *gaps);
 
+/* ---- codes.c ----------------------------------------------------------- */
+
+/* Rows of 32 components or more have codes, four bits per component, block
+ * by block: list l is rows [starts[l], starts[l + 1]), cut into blocks of
+ * sv_block_rows rows, the last one of what is left. sv_codes_size returns the
+ * bytes of one block, sv_codes_length those of all (0 under 32 components). */
+uint32_t sv_block_rows(uint32_t dim);
+double sv_codes_size(uint32_t n, uint32_t dim);
+double sv_codes_length(const uint32_t *starts, uint32_t n_lists,
+                       uint32_t dim);
+
+/* sv_codes_origin writes the mean of the rows (unit rows for SV_COSINE), and
+ * sv_codes_encode the codes of all blocks around it, 16-aligned. scratch
+ * holds 2 dim floats, dim rounded up to 32. */
+int32_t sv_codes_origin(int32_t metric, const float *rows, uint32_t n,
+                        uint32_t dim, float *origin);
+int32_t sv_codes_encode(int32_t metric, const float *rows, uint32_t dim,
+                        const uint32_t *starts, uint32_t n_lists,
+                        const float *origin, float *scratch, uint8_t *out);
+
+/* sv_probe_size returns the bytes a query takes per segment it is scanned
+ * in. */
+size_t sv_probe_size(uint32_t dim);
+
+/* ---- scan.c ------------------------------------------------------------ */
+
+/* A run of rows of one list. vectors and codes are NULL while they are not
+ * resident; norms has |x| per row (NULL for squared L2). Rows are numbered
+ * first_row, first_row + 1, ... across the whole index. */
+struct sv_block {
+  const float *vectors;
+  const float *norms;
+  const uint8_t *codes;
+  uint32_t n_rows;
+  uint32_t first_row;
+  uint32_t segment;
+};
+
+/* A row that may be among the nearest. */
+struct sv_candidate {
+  float lower, estimate;
+  uint32_t place; /* of its block; SV_NO_ROW once compared by its vector */
+  uint32_t row;   /* of that block */
+};
+
 /* One query under way. The caller fills the first part and may look at the
  * rest; n_probes = n_lists with stop_ratio = infinity is exhaustive. */
 struct sv_scan {
@@ -337,37 +372,67 @@ struct sv_scan {
                                   [list_starts[g], list_starts[g+1]); group
                                   0 .. n_lists-1 are the lists, group n_lists
                                   the rows in no list, scanned first */
-  const uint32_t *order;      /* n_lists, from sv_rank_lists */
-  const float *order_distances;
+  uint32_t *order;            /* n_lists, from sv_rank_lists */
+  float *order_distances;
   const uint8_t *live;        /* bit per row number, 1 = may be returned;
                                   NULL: all */
+  const float *const *origins; /* per segment; NULL: rows have no codes */
+  void *probes;               /* sv_probe_size per segment, each beginning
+                                 with -1 (i32) */
+  struct sv_candidate *candidates; /* room of them */
   struct sv_topk top;
+  struct sv_topk bounds;      /* as many; of upper bounds */
+  const float *packed, *half_norms; /* the centroids, for sv_scan_begin */
+  float *routed;              /* sv_route_dim floats */
+  void *rank_scratch;         /* sv_rank_scratch_size(n_lists) bytes */
   double query_norm;          /* |query| */
   double scale, offset;       /* from sv_route_query */
+  float max_norm;
   float stop_ratio;           /* see sv_scan_run */
+  float z;                    /* sqrt(dim) / 2: estimates rule nothing out
+                                  that belongs; 1: seldom, see codes.c */
   int32_t metric;
   uint32_t dim, n_lists;
   uint32_t n_probes;          /* lists to visit, more only to find k */
   uint32_t min_probes;        /* lists to visit before stop_ratio counts */
-  /* state */
+  uint32_t n_segments;        /* that have codes */
+  uint32_t room;              /* 64 or more */
+  /* state, from 0 */
+  uint32_t n_candidates;
   uint32_t position;          /* groups finished: 0, then 1 + lists */
-  uint32_t block;             /* blocks of the group under way finished;
-                                  all state begins at 0 */
-  uint32_t rows_scanned;      /* live rows whose distance was looked at */
+  uint32_t block;             /* blocks of the group under way finished */
+  uint32_t row;               /* rows of the block under way finished */
+  uint32_t rows_scanned;      /* live rows looked at */
   uint32_t missing;           /* block that is not resident */
 };
 
+enum sv_scan_wants {
+  SV_SCAN_CODES = 1,   /* those of scan->missing */
+  SV_SCAN_VECTORS = 2, /* likewise */
+  SV_SCAN_ROOM = 3,    /* for 64 more candidates; those there must stay */
+};
+
 /* sv_scan_run visits the rows in no list, then the lists in order, and keeps
- * the k nearest live rows. It returns 1 and sets scan->missing when it comes
- * to a block that is not resident: make it resident and call again. Blocks
- * without a live row are passed over. It returns 0 when done: all lists
- * visited, or, with k found, n_probes lists visited or the gap of the next
- * list (sv_list_gaps) over stop_ratio * r^2, r^2 being the k-th distance
- * found so far, in routed space. Results are exact over the rows visited: a
- * row is dropped on its f32 distance only when the bound of the rounding
- * error allows it, and kept by its f64 distance. The caller sorts with
- * sv_topk_sort. */
+ * the k nearest live rows. It returns what it wants (enum sv_scan_wants):
+ * provide it and call again. Blocks without a live row are passed over. It
+ * returns 0 when done: all lists visited, or, with k found, n_probes lists
+ * visited or the gap of the next list (sv_list_gaps) over stop_ratio * r^2,
+ * r^2 being the k-th distance found so far, in routed space. Among the rows
+ * visited a row is dropped only when the bound of its estimate, or of the
+ * rounding error of its f32 distance, allows it, and kept by its f64
+ * distance. The caller sorts with sv_topk_sort. */
 int32_t sv_scan_run(struct sv_scan *scan);
+
+/* sv_scan_begin checks the query (sv_check_rows), ranks the lists, clears the
+ * state and calls sv_scan_run, so that a query is one call; sv_scan_next goes
+ * on after it. Both sort what was found when they return 0. */
+int32_t sv_scan_begin(struct sv_scan *scan);
+int32_t sv_scan_next(struct sv_scan *scan);
+
+/* sv_scan_ahead writes which blocks, `most` at most, sv_scan_run is going to
+ * want of the kind it asked for, and returns their number. */
+int32_t sv_scan_ahead(const struct sv_scan *scan, int32_t vectors,
+                      uint32_t most, uint32_t *places);
 
 /* ---- segment.c --------------------------------------------------------- */
 

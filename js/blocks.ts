@@ -1,35 +1,40 @@
-import { ByteReader } from './records.js';
 /** Where the rows of a segment lie: by list, and in the blocks they are held in memory by. */
+import type { Core } from './core.js';
+import { ByteReader } from './records.js';
 
-/** The most bytes of vectors in one block, so that a bounded cache can turn over in small steps. */
-const BLOCK_BYTES = 1 << 20;
-
-/** A run of rows of one list (or of rows in no list) that is resident or not as a whole. */
+/** A run of rows of one list, or of rows in no list. */
 export interface BlockTable {
   readonly list: Uint32Array;
   readonly row: Uint32Array;
   readonly rows: Uint32Array;
+  /** Where the codes of a block begin in their section; one more than blocks. */
+  readonly codesAt: Float64Array;
   /** Pointers into wasm memory; 0 while not resident. */
   readonly vectors: Uint32Array;
+  readonly codes: Uint32Array;
 }
 
-/** Cuts runs of rows, given by `starts` per list, into blocks. */
-export function cutBlocks(starts: Uint32Array, dimension: number): BlockTable {
-  const most = Math.max(1, Math.floor(BLOCK_BYTES / (4 * dimension)));
+/** Cuts runs of rows, given by `starts` per list, into blocks, as the core does. */
+export function cutBlocks({ exports }: Core, starts: Uint32Array, dimension: number): BlockTable {
+  const most = exports.sv_block_rows(dimension);
   const list: number[] = [];
   const row: number[] = [];
   const rows: number[] = [];
+  const codesAt = [0];
   for (let l = 0; l + 1 < starts.length; l++) {
     const end = starts[l + 1] ?? 0;
     for (let at = starts[l] ?? 0; at < end; at += most) {
+      const n = Math.min(most, end - at);
       list.push(l);
       row.push(at);
-      rows.push(Math.min(most, end - at));
+      rows.push(n);
+      codesAt.push((codesAt.at(-1) ?? 0) + exports.sv_codes_size(n, dimension));
     }
   }
   return {
     list: Uint32Array.from(list), row: Uint32Array.from(row), rows: Uint32Array.from(rows),
-    vectors: new Uint32Array(list.length),
+    codesAt: Float64Array.from(codesAt), vectors: new Uint32Array(list.length),
+    codes: new Uint32Array(list.length),
   };
 }
 

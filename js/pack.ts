@@ -3,6 +3,7 @@ import { gatherBlobs, textSection } from './blobs.js';
 import type { Clustering } from './clustering.js';
 import type { Arena, Core } from './core.js';
 import { type IndexConfig, type SegmentEntry, SECTIONS, vectorBytes } from './manifest.js';
+import { coreMetric } from './metric.js';
 import { type ObjectContext, sealObject, type SectionSource } from './object.js';
 
 /** n rows in wasm memory: vectors as float32, the rest as blob sections (c/segment.c). */
@@ -44,10 +45,31 @@ export function hashIds(context: ObjectContext, epoch: number, ids: readonly str
   });
 }
 
-/** The lists section: pairs of list and rows, of the lists that have any. */
-function listsSection(s: Arena, counts: Uint32Array): SectionSource {
+/**
+ * The sections of lists and of codes: the origin of the codes, where there are any, then pairs of
+ * list and rows, of the lists that have any.
+ */
+function listSections(
+  { core, config, s }: Packing, { n, vectors }: RowBatch, starts: number, counts: Uint32Array,
+): [SectionSource, SectionSource] {
+  const { metric, dimension } = config;
+  const { exports } = core;
   const pairs = Uint32Array.from([...counts.entries()].filter(([, rows]) => rows > 0).flat());
-  return { pointer: s.put(pairs), length: pairs.byteLength };
+  const nLists = Math.max(counts.length, 1);
+  const length = exports.sv_codes_length(starts, nLists, dimension);
+  const base = length > 0 ? dimension * 4 : 0;
+  const lists = { pointer: s.take(base + pairs.byteLength), length: base + pairs.byteLength };
+  const codes = { pointer: s.take(length), length };
+  core.write(lists.pointer + base, pairs);
+  if (length > 0) {
+    const m = coreMetric(metric);
+    exports.sv_codes_origin(m, vectors, n, dimension, lists.pointer);
+    exports.sv_codes_encode(
+      m, vectors, dimension, starts, nLists, lists.pointer, s.take(dimension * 8 + 256),
+      codes.pointer,
+    );
+  }
+  return [lists, codes];
 }
 
 function idTable(context: ObjectContext, s: Arena, ids: SectionSource, n: number): SectionSource {
@@ -59,13 +81,21 @@ function idTable(context: ObjectContext, s: Arena, ids: SectionSource, n: number
   return { pointer, length: n * 12 };
 }
 
+interface Packing {
+  readonly core: Core;
+  readonly config: IndexConfig;
+  readonly s: Arena;
+}
+
 interface Ordered extends Pick<PackedSegment, 'order' | 'counts'> {
   readonly batch: RowBatch;
+  /** Where the first row of each list is in the batch. */
+  readonly starts: number;
 }
 
 /** Puts the rows in the order of their lists. */
 function orderByList(
-  core: Core, s: Arena, batch: RowBatch, config: IndexConfig, nLists: number, lists: number,
+  { core, config, s }: Packing, batch: RowBatch, nLists: number, lists: number,
 ): Ordered {
   const { n } = batch;
   const picks = s.take(n * 4);
@@ -77,7 +107,7 @@ function orderByList(
   const begins = core.words(starts, nLists + 1);
   const counts = begins.subarray(1).map((end, list) => end - (begins[list] ?? 0));
   return {
-    order: core.words(picks, n), counts,
+    order: core.words(picks, n), counts, starts,
     batch: {
       n, vectors, ids: gatherBlobs(core, s, batch.ids, n, picks, n),
       metadata: gatherBlobs(core, s, batch.metadata, n, picks, n),
@@ -86,12 +116,14 @@ function orderByList(
   };
 }
 
-function storedVectors(core: Core, s: Arena, batch: RowBatch, config: IndexConfig): SectionSource {
+/** Vectors as they are stored; those of the batch become what is read again of them. */
+function storedVectors({ core, config, s }: Packing, batch: RowBatch): SectionSource {
   const length = batch.n * vectorBytes(config);
   if (config.precision === 'float32') return { pointer: batch.vectors, length };
   const pointer = s.take(length);
   const count = batch.n * config.dimension;
   core.check(core.exports.sv_f16_encode(batch.vectors, count, pointer), 'vectors');
+  core.exports.sv_f16_decode(pointer, count, batch.vectors);
   return { pointer, length };
 }
 
@@ -106,13 +138,14 @@ export function packSegment(
   const { core } = context;
   return core.withScratch((s) => {
     const none = new Uint32Array();
-    const { batch: rows, order, counts }: Ordered = lists === undefined
-      ? { batch, order: none, counts: none }
-      : orderByList(core, s, batch, config, nLists, lists);
+    const packing = { core, config, s };
+    const { batch: rows, order, counts, starts }: Ordered = lists === undefined
+      ? { batch, order: none, counts: none, starts: s.put(Uint32Array.of(0, batch.n)) }
+      : orderByList(packing, batch, nLists, lists);
     const sections: SectionSource[] = [];
-    sections[SECTIONS.lists] = listsSection(s, counts);
-    sections[SECTIONS.codes] = { pointer: 0, length: 0 };
-    sections[SECTIONS.vectors] = storedVectors(core, s, rows, config);
+    sections[SECTIONS.vectors] = storedVectors(packing, rows);
+    [sections[SECTIONS.lists], sections[SECTIONS.codes]] =
+      listSections(packing, rows, starts, counts);
     sections[SECTIONS.ids] = rows.ids;
     sections[SECTIONS.idTable] = idTable(context, s, rows.ids, rows.n);
     sections[SECTIONS.metadata] = rows.metadata;

@@ -74,13 +74,16 @@ export async function runQuery(
   checkVectors(index.core, queries.naming, queries.rows, config);
   const filtered = await allowedRows(snapshot, plan);
   const narrow = filtered !== undefined && filtered.count <= snapshot.liveCount * NARROW;
+  const arena = index.core.arena();
   const options: SearchOptions = {
     topK: plan.topK, targetRecall: plan.targetRecall, signal: plan.signal,
-    nProbes: narrow ? snapshot.nLists : plan.nProbes, allowed: filtered?.allowed,
+    nProbes: narrow ? snapshot.nLists : plan.nProbes,
+    allowed: filtered ? arena.put(filtered.allowed) : 0,
   };
   const all: QueryItem[][] = [];
   let rowsScanned = 0;
   let exact = true;
+  try {
   for (let q = 0; q < count; q++) {
     throwIfAborted(plan.signal);
     if (snapshot.liveCount === 0) {
@@ -92,6 +95,9 @@ export async function runQuery(
     rowsScanned += found.rowsScanned;
     exact &&= found.exact;
     all.push(await toItems(snapshot, found.hits, plan.include));
+  }
+  } finally {
+    arena.free();
   }
   return { results: queries.form === 'many' ? all : all[0] ?? [], exact, rowsScanned };
 }

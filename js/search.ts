@@ -1,35 +1,40 @@
-/** One query over one snapshot: rank lists, scan blocks, load those that are missing, select. */
+/** One query over one snapshot: one call of the core, and what it finds missing loaded meanwhile. */
 import type { Cache } from './cache.js';
 import type { Arena } from './core.js';
-import { coreMetric, publicDistance } from './metric.js';
+import { coreMetric, publicDistance, routeDimension } from './metric.js';
 import type { Snapshot } from './snapshot.js';
 import { stopRatio } from './stop-ratio.js';
 import { throwIfAborted } from './abort.js';
 import type { AbortSignalLike } from '../types/api.js';
 
-/** Bytes of blocks that are loaded in one go. */
+/** Bytes that are loaded in one go, and blocks at most. */
 const WINDOW_BYTES = 8 << 20;
-/** Lists loaded ahead while the k-th distance is not known yet. */
-const LISTS_AHEAD = 4;
+const WINDOW_BLOCKS = 4096;
 /** Lists visited before the stop rule is asked. */
 const MIN_PROBES = 1;
+/** Candidates there is room for at first, 16 bytes each. */
+const ROOM = 1024;
+const CANDIDATE = 16;
 
 /** Offsets in `struct sv_scan` of c/sv.h under wasm32. */
 const SCAN = {
-  query: 0, blocks: 4, listStarts: 8, order: 12, orderDistances: 16, live: 20, k: 24, count: 28,
-  distances: 32, rows: 36, queryNorm: 40, scale: 48, offset: 56, stopRatio: 64, metric: 68,
-  dim: 72, nLists: 76, nProbes: 80, minProbes: 84, position: 88, block: 92, rowsScanned: 96,
-  missing: 100, size: 104,
+  query: 0, blocks: 4, listStarts: 8, order: 12, orderDistances: 16, live: 20, origins: 24,
+  probes: 28, candidates: 32, k: 36, count: 40, distances: 44, rows: 48, boundsK: 52,
+  boundsDistances: 60, boundsRows: 64, packed: 68, halfNorms: 72, routed: 76, rankScratch: 80,
+  maxNorm: 112, stopRatio: 116, z: 120, metric: 124, dim: 128, nLists: 132, nProbes: 136,
+  minProbes: 140, nSegments: 144, room: 148, nCandidates: 152, position: 156, rowsScanned: 168,
+  size: 176,
 } as const;
-const TOPK = SCAN.k;
+/** What a scan may want (enum sv_scan_wants). */
+const WANTS = { nothing: 0, vectors: 2, room: 3 } as const;
 
 export interface SearchOptions {
   readonly topK: number;
   /** Lists to visit, or undefined to let targetRecall decide. */
   readonly nProbes: number | undefined;
   readonly targetRecall: number;
-  /** Bit per row that may be returned; undefined for all live rows. */
-  readonly allowed: Uint8Array | undefined;
+  /** In wasm memory, a bit per row that may be returned; 0 for all live rows. */
+  readonly allowed: number;
   readonly signal: AbortSignalLike | undefined;
 }
 
@@ -44,162 +49,167 @@ export interface SearchResult {
   readonly exact: boolean;
 }
 
-/** Memory of one query under way, kept over awaits. */
+/** Memory of one query at a time, which may be used again. */
 class Scan {
   readonly #snapshot: Snapshot;
   readonly #arena: Arena;
-  readonly pointer: number;
-  readonly order: number;
-  readonly orderDistances: number;
+  readonly #pointer: number;
+  readonly #query: number;
+  readonly #order: number;
+  /** The most neighbours there is room for. */
+  readonly k: number;
+  #candidates: { arena: Arena; room: number };
 
-  constructor(snapshot: Snapshot, query: Float32Array, options: SearchOptions) {
+  constructor(snapshot: Snapshot, k: number) {
     this.#snapshot = snapshot;
-    const { core } = snapshot;
-    this.#arena = core.arena();
-    const nLists = Math.max(snapshot.nLists, 1);
-    this.pointer = this.#arena.take(SCAN.size);
-    this.order = this.#arena.take(nLists * 4);
-    this.orderDistances = this.#arena.take(nLists * 4);
-    core.fill(this.pointer, SCAN.size, 0);
-    const word = (field: keyof typeof SCAN, value: number): void =>
-      core.setWord(this.pointer + SCAN[field], value);
-    const k = Math.min(options.topK, Math.max(snapshot.liveCount, 1));
-    word('query', this.#arena.put(query));
-    word('blocks', snapshot.table);
-    word('listStarts', snapshot.starts);
-    word('order', this.order);
-    word('orderDistances', this.orderDistances);
-    word('live', options.allowed ? this.#arena.put(options.allowed) : snapshot.livePointer);
-    word('k', k);
-    word('distances', this.#arena.take(k * 8));
-    word('rows', this.#arena.take(k * 4));
-    word('metric', coreMetric(snapshot.manifest.config.metric));
-    word('dim', query.length);
-    word('nLists', snapshot.nLists);
-    word('nProbes', Math.min(options.nProbes ?? snapshot.nLists, snapshot.nLists));
-    word('minProbes', MIN_PROBES);
-    const { curve } = snapshot.clustering ?? {};
-    const stop = curve && options.nProbes === undefined
-      ? stopRatio(curve, options.targetRecall, k) : Infinity;
-    core.view.setFloat32(this.pointer + SCAN.stopRatio, stop, true);
-    const norm = Math.sqrt(query.reduce((sum, x) => sum + x * x, 0));
-    core.view.setFloat64(this.pointer + SCAN.queryNorm, norm, true);
-    this.#rank(query);
+    this.k = k;
+    const { core, manifest: { config }, clustering } = snapshot;
+    const { exports } = core;
+    const arena = core.arena();
+    this.#arena = arena;
+    this.#pointer = arena.take(SCAN.size);
+    core.fill(this.#pointer, SCAN.size, 0);
+    this.#query = arena.take(config.dimension * 4);
+    const { nLists } = snapshot;
+    this.#order = arena.take(nLists * 4);
+    this.#set('query', this.#query);
+    this.#set('blocks', snapshot.table);
+    this.#set('listStarts', snapshot.starts);
+    this.#set('order', this.#order);
+    this.#set('orderDistances', arena.take(nLists * 4));
+    this.#set('origins', snapshot.origins);
+    this.#set('distances', arena.take(k * 8));
+    this.#set('rows', arena.take(k * 4));
+    this.#set('metric', coreMetric(config.metric));
+    this.#set('dim', config.dimension);
+    this.#set('nLists', nLists);
+    this.#set('minProbes', MIN_PROBES);
+    if (clustering) {
+      this.#set('packed', clustering.packed);
+      this.#set('halfNorms', clustering.halfNorms);
+      this.#set('routed', arena.take(routeDimension(config.metric, config.dimension) * 4));
+      this.#set('rankScratch', arena.take(exports.sv_rank_scratch_size(nLists)));
+      core.view.setFloat32(this.#pointer + SCAN.maxNorm, clustering.maxNorm, true);
+    }
+    this.#candidates = { arena: core.arena(), room: 0 };
+    if (snapshot.origins === 0) return;
+    const { length } = snapshot.segments;
+    this.#set('nSegments', length);
+    this.#set('probes', arena.take(length * exports.sv_probe_size(config.dimension)));
+    this.#set('boundsDistances', arena.take(k * 8));
+    this.#set('boundsRows', arena.take(k * 4));
+    this.grow();
   }
 
-  /** Orders the lists by the distance of the query to their centroids. */
-  #rank(query: Float32Array): void {
-    const { core, clustering, manifest } = this.#snapshot;
-    if (!clustering) return;
-    core.withScratch((s) => {
-      const routed = s.take(clustering.dimension * 4);
-      core.check(core.exports.sv_route_query(
-        coreMetric(manifest.config.metric), core.word(this.pointer + SCAN.query), query.length,
-        clustering.maxNorm, routed, this.pointer + SCAN.scale, this.pointer + SCAN.offset,
-      ), 'queryVectors');
-      core.check(core.exports.sv_rank_lists(
-        routed, clustering.dimension, clustering.packed, clustering.halfNorms, clustering.nLists,
-        this.order, this.orderDistances,
-        s.take(core.exports.sv_rank_scratch_size(clustering.nLists)),
-      ), 'queryVectors');
-    });
+  #set(field: keyof typeof SCAN, value: number): void {
+    this.#snapshot.core.setWord(this.#pointer + SCAN[field], value);
   }
 
   word(field: keyof typeof SCAN): number {
-    return this.#snapshot.core.word(this.pointer + SCAN[field]);
+    return this.#snapshot.core.word(this.#pointer + SCAN[field]);
   }
 
-  run(): boolean {
+  /** Makes room for more candidates. */
+  grow(): void {
     const { core } = this.#snapshot;
-    return core.check(core.exports.sv_scan_run(this.pointer), 'query') === 1;
+    const room = Math.max(ROOM, this.#candidates.room * 2);
+    const arena = core.arena();
+    const pointer = arena.take(room * CANDIDATE);
+    core.move(pointer, this.word('candidates'), this.word('nCandidates') * CANDIDATE);
+    this.#candidates.arena.free();
+    this.#candidates = { arena, room };
+    this.#set('candidates', pointer);
+    this.#set('room', room);
+  }
+
+  /** Begins a query; what the core wants to go on. */
+  begin(query: Float32Array, { topK, nProbes, targetRecall, allowed }: SearchOptions): number {
+    const { core, liveCount, nLists, clustering, livePointer, manifest } = this.#snapshot;
+    const k = Math.min(topK, Math.max(liveCount, 1));
+    this.#set('k', k);
+    this.#set('boundsK', k);
+    this.#set('live', allowed || livePointer);
+    const probes = Math.min(nProbes ?? nLists, nLists);
+    this.#set('nProbes', probes);
+    const stop = clustering?.curve && nProbes === undefined
+      ? stopRatio(clustering.curve, targetRecall, k) : Infinity;
+    const { view } = core;
+    view.setFloat32(this.#pointer + SCAN.stopRatio, stop, true);
+    const exhaustive = probes >= nLists && stop === Infinity;
+    const z = exhaustive ? Math.sqrt(manifest.config.dimension) / 2 * 1.001 : 1;
+    view.setFloat32(this.#pointer + SCAN.z, z, true);
+    core.write(this.#query, query);
+    return core.check(core.exports.sv_scan_begin(this.#pointer), 'queryVectors');
+  }
+
+  next(): number {
+    const { core } = this.#snapshot;
+    return core.check(core.exports.sv_scan_next(this.#pointer), 'query');
   }
 
   /** Places of the blocks to load now: the missing one and those that will follow it. */
-  *ahead(allowed: Uint8Array | undefined): Iterable<number> {
-    const { core, nLists, starts } = this.#snapshot;
-    const first = this.word('position');
-    // A list that was begun is scanned to its end, whatever else is enough by then.
-    const most = this.word('count') < this.word('k') ? nLists : this.word('nProbes');
-    const last = Math.max(first, most);
-    let from = this.word('missing');
-    for (let position = first; position <= last; position++) {
-      if (position > first && this.#stopsAt(position - 1, position - first)) return;
-      const group = position === 0 ? nLists : core.word(this.order + (position - 1) * 4);
-      const end = core.word(starts + group * 4 + 4);
-      for (let place = Math.max(core.word(starts + group * 4), from); place < end; place++) {
-        if (!allowed || this.#anyAllowed(place, allowed)) yield place;
-      }
-      from = 0;
-    }
-  }
-
-  /** Whether the scan will stop before list number `list` of the order, as far as is known now. */
-  #stopsAt(list: number, ahead: number): boolean {
-    const { view } = this.#snapshot.core;
-    const float = (at: number): number => view.getFloat32(at, true);
-    const double = (at: number): number => view.getFloat64(at, true);
-    const ratio = float(this.pointer + SCAN.stopRatio);
-    if (ratio === Infinity) return false;
-    if (this.word('count') < this.word('k')) return ahead > LISTS_AHEAD;
-    const worst = double(this.word('distances'));
-    const radius = double(this.pointer + SCAN.scale) * worst + double(this.pointer + SCAN.offset);
-    const gap = float(this.orderDistances + list * 4) - float(this.orderDistances);
-    return gap * (list + 1) ** 0.75 > ratio * radius;
-  }
-
-  #anyAllowed(place: number, allowed: Uint8Array): boolean {
-    const { core, table } = this.#snapshot;
-    const first = core.word(table + place * 16 + 12);
-    const end = first + core.word(table + place * 16 + 8);
-    for (let row = first; row < end; row++) {
-      if (((allowed[row >> 3] ?? 0) >> (row & 7)) & 1) return true;
-    }
-    return false;
+  ahead(wanted: number): Uint32Array {
+    const { core } = this.#snapshot;
+    return core.withScratch((s) => {
+      const places = s.take(WINDOW_BLOCKS * 4);
+      const vectors = wanted === WANTS.vectors ? 1 : 0;
+      const count =
+        core.exports.sv_scan_ahead(this.#pointer, vectors, WINDOW_BLOCKS, places);
+      return core.words(places, count);
+    });
   }
 
   /** Hits, nearest first. */
   hits(): Hit[] {
-    const { core, manifest } = this.#snapshot;
-    core.exports.sv_topk_sort(this.pointer + TOPK);
-    const count = this.word('count');
-    const rows = core.words(this.word('rows'), count);
-    const distances = core.doubles(this.word('distances'), count);
-    return Array.from(rows, (row, i) => ({
-      row, distance: publicDistance(manifest.config.metric, distances[i] ?? 0),
+    const { core, manifest: { config: { metric } } } = this.#snapshot;
+    const { view } = core;
+    const [rows, distances] = [this.word('rows'), this.word('distances')];
+    return Array.from({ length: this.word('count') }, (_, i) => ({
+      row: view.getUint32(rows + i * 4, true),
+      distance: publicDistance(metric, view.getFloat64(distances + i * 8, true)),
     }));
+  }
+
+  /** Numbers of the lists visited, and that of the rows in no list. */
+  *visited(): Iterable<number> {
+    const { core, nLists } = this.#snapshot;
+    const position = this.word('position');
+    for (let p = 0; p < position; p++) {
+      yield p === 0 ? nLists : core.word(this.#order + (p - 1) * 4);
+    }
   }
 
   free(): void {
     this.#arena.free();
+    this.#candidates.arena.free();
   }
 }
 
-/** Loads the missing block and what will follow, then scans on; true while more is missing. */
+/** Loads what is missing and what will follow it, then scans on; what is wanted next. */
 async function loadAndRun(
-  snapshot: Snapshot, scan: Scan, cache: Cache, allowed: Uint8Array | undefined,
-): Promise<boolean> {
+  snapshot: Snapshot, scan: Scan, cache: Cache, wanted: number,
+): Promise<number> {
   return cache.hold(async () => {
     const window = cache.limited ? Math.min(WINDOW_BYTES, Math.max(cache.limit, 1)) : WINDOW_BYTES;
     const loads: Promise<void>[] = [];
+    const vectors = wanted === WANTS.vectors;
     let bytes = 0;
-    for (const at of scan.ahead(allowed)) {
+    for (const at of scan.ahead(wanted)) {
       const { segment, block } = snapshot.place(at);
-      bytes += segment.blockBytes(block);
+      bytes += vectors ? segment.blockBytes(block) : segment.codeBytes(block);
       if (loads.length > 0 && bytes > window) break;
-      if (segment.blocks.vectors[block] === 0) loads.push(segment.loadBlock(block));
+      loads.push(vectors ? segment.loadBlock(block) : segment.loadCodes(block));
     }
     const failed = (await Promise.allSettled(loads)).find((result) => result.status === 'rejected');
     if (failed) throw failed.reason;
-    return scan.run();
+    return scan.next();
   });
 }
 
 /** Marks the lists a query visited as used, so that the cache lets go of others first. */
 function touch(snapshot: Snapshot, scan: Scan): void {
-  const { core, nLists } = snapshot;
-  const visited = scan.word('position');
-  for (let position = 0; position < visited; position++) {
-    const group = position === 0 ? nLists : core.word(scan.order + (position - 1) * 4);
+  const { core } = snapshot;
+  for (const group of scan.visited()) {
     const end = core.word(snapshot.starts + group * 4 + 4);
     for (let at = core.word(snapshot.starts + group * 4); at < end; at++) {
       const { segment, block } = snapshot.place(at);
@@ -208,21 +218,37 @@ function touch(snapshot: Snapshot, scan: Scan): void {
   }
 }
 
+/** Loads and scans until the core wants nothing more. */
+async function runOn(
+  snapshot: Snapshot, scan: Scan, options: SearchOptions, cache: Cache, wants: number,
+): Promise<void> {
+  for (let wanted = wants; wanted !== WANTS.nothing;) {
+    throwIfAborted(options.signal);
+    if (wanted === WANTS.room) {
+      scan.grow();
+      wanted = scan.next();
+    } else {
+      wanted = await loadAndRun(snapshot, scan, cache, wanted);
+    }
+  }
+}
+
 /** The topK nearest rows of one query. */
 export async function search(
   snapshot: Snapshot, query: Float32Array, options: SearchOptions, cache: Cache,
 ): Promise<SearchResult> {
-  const scan = new Scan(snapshot, query, options);
+  const known = snapshot.idle.pop() as Scan | undefined;
+  const k = Math.min(options.topK, Math.max(snapshot.liveCount, 1));
+  const fits = known !== undefined && known.k >= k;
+  if (known && !fits) known.free();
+  const scan = fits ? known : new Scan(snapshot, k);
   try {
-    let more = scan.run();
-    while (more) {
-      throwIfAborted(options.signal);
-      more = await loadAndRun(snapshot, scan, cache, options.allowed ?? snapshot.live);
-    }
+    const wanted = scan.begin(query, options);
+    if (wanted !== WANTS.nothing) await runOn(snapshot, scan, options, cache, wanted);
     if (cache.limited) touch(snapshot, scan);
     const exact = scan.word('position') > snapshot.nLists;
     return { hits: scan.hits(), rowsScanned: scan.word('rowsScanned'), exact };
   } finally {
-    scan.free();
+    snapshot.idle.push(scan);
   }
 }

@@ -27,6 +27,8 @@ export class Segment {
   readonly starts: Uint32Array;
   readonly listed: boolean;
   readonly blocks: BlockTable;
+  /** What codes are counted from; empty where rows have none. */
+  readonly origin: Float32Array;
   /** Told which block came into memory or went. */
   readonly watchers = new Set<(block: number) => void>();
   /** Of this instance alone: another one of the same segment may cut its blocks otherwise. */
@@ -34,7 +36,7 @@ export class Segment {
 
   private constructor(
     reader: ObjectReader, entry: SegmentEntry, config: IndexConfig, cache: CacheScope,
-    starts: Uint32Array,
+    starts: Uint32Array, origin: Float32Array,
   ) {
     this.reader = reader;
     this.rows = entry.rows;
@@ -43,8 +45,12 @@ export class Segment {
     this.epoch = entry.object.epoch;
     this.name = hex(entry.object.id);
     this.starts = starts;
-    this.blocks = cutBlocks(starts, config.dimension);
+    this.origin = origin;
+    this.blocks = cutBlocks(reader.context.core, starts, config.dimension);
     this.#cache = cache;
+    if (this.blocks.codesAt.at(-1) !== (entry.object.lengths[SECTIONS.codes] ?? 0)) {
+      throw new SealvecError('CORRUPTED', `segment ${this.name}: its rows do not have a code each`);
+    }
   }
 
   /** Reads the table of hashes and the directory of lists; no vector, id or document. */
@@ -52,18 +58,30 @@ export class Segment {
     context: ObjectContext, entry: SegmentEntry, config: IndexConfig, nLists: number, cache: Cache,
   ): Promise<Segment> {
     const reader = new ObjectReader(context, entry.object);
-    if (!entry.listed) {
-      return new Segment(reader, entry, config, cache.scope(), Uint32Array.of(0, entry.rows));
+    const coded = context.core.exports.sv_codes_size(entry.rows, config.dimension) > 0;
+    const { length: bytes, head } = {
+      length: entry.object.lengths[SECTIONS.lists] ?? 0, head: coded ? config.dimension * 4 : 0,
+    };
+    const lists = bytes > 0 ? await reader.read(SECTIONS.lists, 0, bytes) : new Uint8Array(0);
+    if (lists.length < head || (!entry.listed && lists.length > head)) {
+      throw new SealvecError('CORRUPTED', 'the lists of a segment have no valid length');
     }
-    const bytes = await reader.read(SECTIONS.lists, 0, entry.object.lengths[SECTIONS.lists] ?? 0);
-    const starts = readStarts(bytes, entry.rows, nLists);
-    return new Segment(reader, entry, config, cache.scope(), starts);
+    const origin = new Float32Array(lists.slice(0, head).buffer);
+    const starts = entry.listed
+      ? readStarts(lists.subarray(head), entry.rows, nLists) : Uint32Array.of(0, entry.rows);
+    return new Segment(reader, entry, config, cache.scope(), starts, origin);
   }
 
   /** Bytes of a block in memory: its vectors as float32 and, if the metric needs them, norms. */
   blockBytes(block: number): number {
     const norms = coreMetric(this.config.metric) === 0 ? 0 : 4;
     return (this.blocks.rows[block] ?? 0) * (this.config.dimension * 4 + norms);
+  }
+
+  /** Bytes of the codes of a block. */
+  codeBytes(block: number): number {
+    const { codesAt } = this.blocks;
+    return (codesAt[block + 1] ?? 0) - (codesAt[block] ?? 0);
   }
 
   /** Opens rows [from, to) as float32 at `pointer` in wasm memory. */
@@ -77,14 +95,43 @@ export class Segment {
     });
   }
 
-  #setBlock(block: number, pointer: number): void {
-    this.blocks.vectors[block] = pointer;
+  #tell(block: number): void {
     for (const watcher of this.watchers) watcher(block);
   }
 
-  /** Makes a block resident. */
+  /** Makes the vectors of a block resident. */
   async loadBlock(block: number): Promise<void> {
     await this.#cache.load(`block/${block}`, () => this.#openBlock(block), () => undefined);
+  }
+
+  /** Makes the codes of a block resident. */
+  async loadCodes(block: number): Promise<void> {
+    await this.#cache.load(`codes/${block}`, () => this.#openCodes(block), () => undefined);
+  }
+
+  async #openCodes(block: number): Promise<Entry<true>> {
+    const { core } = this.reader.context;
+    const { codes, codesAt } = this.blocks;
+    const [from = 0, to = 0] = [codesAt[block], codesAt[block + 1]];
+    const pointer = core.alloc(to - from);
+    try {
+      await this.reader.open(SECTIONS.codes, from, to, (plain) => {
+        core.move(pointer, plain, to - from);
+      });
+    } catch (error) {
+      core.release(pointer, to - from);
+      throw error;
+    }
+    const set = (value: number): void => {
+      codes[block] = value;
+      this.#tell(block);
+    };
+    set(pointer);
+    const drop = (): void => {
+      set(0);
+      core.release(pointer, to - from);
+    };
+    return { value: true, bytes: to - from, drop };
   }
 
   async #openBlock(block: number): Promise<Entry<true>> {
@@ -103,17 +150,21 @@ export class Segment {
     if (coreMetric(this.config.metric) !== 0) {
       core.exports.sv_norms(pointer, n, dimension, pointer + n * dimension * 4);
     }
-    this.#setBlock(block, pointer);
+    const set = (value: number): void => {
+      this.blocks.vectors[block] = value;
+      this.#tell(block);
+    };
+    set(pointer);
     const drop = (): void => {
-      this.#setBlock(block, 0);
+      set(0);
       core.release(pointer, bytes);
     };
     return { value: true, bytes, drop };
   }
 
-  /** Marks a block as just used. */
+  /** Marks the codes of a block, or its vectors where it has none, as just used. */
   touchBlock(block: number): void {
-    this.#cache.touch(`block/${block}`);
+    this.#cache.touch(this.origin.length > 0 ? `codes/${block}` : `block/${block}`);
   }
 
   /** Opens one chunk and hands it to `use`, which must not keep it. */
@@ -277,6 +328,7 @@ export class Segment {
 
   /** Forgets everything decrypted of this segment, for good. */
   drop(): void {
+    this.origin.fill(0);
     this.#cache.close();
   }
 }

@@ -1,14 +1,14 @@
 /**
  * One commit of an index as queries see it: its segments, the table of their blocks in the order
  * of lists, and the bitmap of live rows. Rows are numbered through all segments; block tables lie
- * in wasm memory in the layout of `struct sv_block` (16 bytes).
+ * in wasm memory in the layout of `struct sv_block`.
  */
 import { allOf } from './all.js';
 import { hex } from './bytes.js';
 import type { Cache } from './cache.js';
 import { openCentroids } from './centroids.js';
 import type { Clustering } from './clustering.js';
-import type { Core } from './core.js';
+import type { Arena, Core } from './core.js';
 import { SealvecError } from './errors.js';
 import { liveRows, type Manifest } from './manifest.js';
 import { coreMetric } from './metric.js';
@@ -16,7 +16,10 @@ import type { ObjectContext } from './object.js';
 import { Segment } from './segment.js';
 import { deadRows } from './tombstones.js';
 
-const BLOCK = 16;
+/** Offsets in `struct sv_block` of c/sv.h under wasm32. */
+const BLOCK = {
+  vectors: 0, norms: 4, codes: 8, nRows: 12, firstRow: 16, segment: 20, size: 24,
+} as const;
 
 /** Marks the dead rows of a segment in a bitmap of live rows, from row `base` on. */
 function bury(live: Uint8Array, base: number, rows: Iterable<number>): void {
@@ -74,6 +77,11 @@ export class Snapshot {
   readonly table: number;
   readonly starts: number;
   readonly livePointer: number;
+  /** Of the table of origins, or 0. */
+  readonly origins: number;
+  /** Memory of queries that ended, for the next ones. */
+  readonly idle: { free(): void }[] = [];
+  readonly #arena: Arena;
   /** Which block of which segment stands at each place of the table. */
   readonly #places: { segment: Uint32Array; block: Uint32Array };
   /** The place of each block, per segment. */
@@ -96,11 +104,13 @@ export class Snapshot {
     this.liveCount = liveRows(manifest);
     const { order, starts } = this.#order();
     this.#places = order;
-    this.table = core.alloc(Math.max(order.segment.length, 1) * BLOCK);
+    this.table = core.alloc(Math.max(order.segment.length, 1) * BLOCK.size);
     this.starts = core.alloc(starts.byteLength);
     core.write(this.starts, starts);
     this.livePointer = parts.live ? core.alloc(parts.live.length) : 0;
     if (parts.live) core.write(this.livePointer, parts.live);
+    this.#arena = core.arena();
+    this.origins = this.#putOrigins();
     this.#placeOf = parts.segments.map((segment) => new Uint32Array(segment.blocks.list.length));
     order.segment.forEach((s, at) => { (this.#placeOf[s] ?? [])[order.block[at] ?? 0] = at; });
     this.#watchers = parts.segments.map((_, s) => (block) => this.#setPlace(s, block));
@@ -165,25 +175,36 @@ export class Snapshot {
 
   #fillTable(): void {
     const { segment, block } = this.#places;
-    this.core.fill(this.table, segment.length * BLOCK, 0);
+    const { core } = this;
+    core.fill(this.table, segment.length * BLOCK.size, 0);
     segment.forEach((s, at) => {
       const { blocks } = this.segments[s] ?? {};
       const b = block[at] ?? 0;
-      this.core.setWord(this.table + at * BLOCK + 8, blocks?.rows[b] ?? 0);
-      this.core.setWord(this.table + at * BLOCK + 12, (this.bases[s] ?? 0) + (blocks?.row[b] ?? 0));
-      if (blocks?.vectors[b]) this.#setPlace(s, b);
+      const place = this.table + at * BLOCK.size;
+      core.setWord(place + BLOCK.nRows, blocks?.rows[b] ?? 0);
+      core.setWord(place + BLOCK.firstRow, (this.bases[s] ?? 0) + (blocks?.row[b] ?? 0));
+      core.setWord(place + BLOCK.segment, s);
+      if (blocks?.vectors[b] || blocks?.codes[b]) this.#setPlace(s, b);
     });
   }
 
   #setPlace(s: number, block: number): void {
-    const { vectors, rows } = this.segments[s]?.blocks ?? {};
+    const { vectors, codes, rows } = this.segments[s]?.blocks ?? {};
     const pointer = vectors?.[block] ?? 0;
     const { metric, dimension } = this.manifest.config;
     const norms = pointer === 0 || coreMetric(metric) === 0 ? 0
       : pointer + (rows?.[block] ?? 0) * dimension * 4;
-    const place = this.table + (this.#placeOf[s]?.[block] ?? 0) * BLOCK;
-    this.core.setWord(place, pointer);
-    this.core.setWord(place + 4, norms);
+    const place = this.table + (this.#placeOf[s]?.[block] ?? 0) * BLOCK.size;
+    this.core.setWord(place + BLOCK.vectors, pointer);
+    this.core.setWord(place + BLOCK.norms, norms);
+    this.core.setWord(place + BLOCK.codes, codes?.[block] ?? 0);
+  }
+
+  /** Pointers to the origins of the segments, in wasm memory; 0 where rows have no codes. */
+  #putOrigins(): number {
+    const origins = this.segments.map(({ origin }) => origin);
+    if (!origins.some((origin) => origin.length > 0)) return 0;
+    return this.#arena.put(Uint32Array.from(origins, (origin) => this.#arena.put(origin)));
   }
 
   /** The block at a place of the table. */
@@ -220,8 +241,10 @@ export class Snapshot {
       if (watcher) segment.watchers.delete(watcher);
       if (segment.watchers.size === 0) segment.drop();
     });
+    for (const scan of this.idle.splice(0)) scan.free();
+    this.#arena.free();
     this.clustering?.free();
-    core.release(this.table, Math.max(this.#places.segment.length, 1) * BLOCK);
+    core.release(this.table, Math.max(this.#places.segment.length, 1) * BLOCK.size);
     core.release(this.starts, (this.nLists + 2) * 4);
     if (this.live) core.release(this.livePointer, this.live.length);
     this.#release();

@@ -61,7 +61,21 @@ export interface CoreExports {
     order: number, distances: number, scratch: number,
   ): number;
   sv_list_gaps(order: number, distances: number, k: number, gaps: number): number;
+
+  sv_block_rows(dim: number): number;
+  sv_codes_size(n: number, dim: number): number;
+  sv_codes_length(starts: number, nLists: number, dim: number): number;
+  sv_codes_origin(metric: number, rows: number, n: number, dim: number, origin: number): number;
+  sv_codes_encode(
+    metric: number, rows: number, dim: number, starts: number, nLists: number, origin: number,
+    scratch: number, out: number,
+  ): number;
+  sv_probe_size(dim: number): number;
+
   sv_scan_run(scan: number): number;
+  sv_scan_begin(scan: number): number;
+  sv_scan_next(scan: number): number;
+  sv_scan_ahead(scan: number, vectors: number, most: number, places: number): number;
 
   sv_order_by_list(
     lists: number, n: number, nLists: number, order: number, starts: number,

@@ -1,0 +1,505 @@
+/*
+ * codes.c: four bits per component, and distances out of them with a bound.
+ *
+ * A block of rows is coded around a point near its mean: x = m + c + r, where
+ * m is the origin of the segment, c the center of the block in eight bits per
+ * component, and r is rounded to the middles of sixteen steps between -max|r|
+ * and max|r|, its own for each row (Widrow's uniform quantiser; the factor that
+ * makes the error orthogonal to r is that of RaBitQ, Gao and Long 2024). A
+ * query is brought to eleven bits once per segment; what is then multiplied is
+ * integers.
+ *
+ *   block: scale f32 | |c|^2 f32 | reach f32 | 0 f32
+ *          | center i8 * dim, to whole 32
+ *          | row * n: word w (16 bits) of each 16 bytes holds the components
+ *            32 g + 8 j + w in its bits 4 j .. 4 j + 3
+ *          | step f32 * n, to whole 4 | shift f32 * n, to whole 4
+ *
+ * with r ~ step (k - 7.5), shift = |r|^2 + 2 c.r~ under squared L2 and else 0,
+ * reach >= |c| + max(|r|, |r~|). Version 1.
+ *
+ * Decisions:
+ *  1. A component is off by at most step / 2, so y.r is off by at most
+ *     step |y| sqrt(dim) / 2 (Cauchy-Schwarz), and but once in e^(2 z^2) by
+ *     more than step |y| z were roundings independent (Hoeffding). A scan
+ *     that must be exact takes the former, others z = 1, which is 3.5
+ *     standard deviations.
+ *  2. Rounding of f32, and all that a query loses, is bounded by
+ *     (dim/4 + 16) 2^-22 of the squared lengths that go in.
+ *  3. Masks instead of shifts: a nibble is multiplied where it is, and the
+ *     sums of each weight are shifted once per row: 12 operations for 32
+ *     products, as many as bytes would take, from half the memory.
+ *  4. Centers lie with the rows, not with the lists, so that codes depend on
+ *     nothing outside their segment and survive any change of centroids.
+ *  5. Kernels are functions that are not inlined; see sieve.c.
+ */
+#include "sv.h"
+#include "internal.h"
+
+#include <math.h>
+#include <string.h>
+
+#define KERNEL __attribute__((noinline))
+#define BLOCK_BYTES 65536u
+#define LEAST_ROWS 32u
+#define LEAST_DIM 32u
+#define GROUP 32u
+#define ROUND 12582912.0f
+#define SMALLEST 1e-36f
+#define MOST_QUERY 2047.0f
+
+static uint32_t padded_of(uint32_t dim) { return round_up(dim, GROUP); }
+
+static uint32_t stride_of(uint32_t dim) { return padded_of(dim) / 2; }
+
+uint32_t sv_block_rows(uint32_t dim) {
+  const uint32_t rows = BLOCK_BYTES / (4 * dim);
+  return rows < LEAST_ROWS ? LEAST_ROWS : rows;
+}
+
+double sv_codes_size(uint32_t n, uint32_t dim) {
+  if (dim < LEAST_DIM || n == 0) return 0;
+  return (double)sizeof(struct code_head) + padded_of(dim) +
+         (double)n * stride_of(dim) + 8.0 * round_up(n, 4);
+}
+
+/* walk_blocks calls for each block of each list, in order. */
+double sv_codes_length(const uint32_t *starts, uint32_t n_lists,
+                       uint32_t dim) {
+  const uint32_t most = sv_block_rows(dim);
+  double bytes = 0;
+  for (uint32_t l = 0; l < n_lists; l++) {
+    const uint32_t n = starts[l + 1] - starts[l];
+    bytes += n / most * sv_codes_size(most, dim) +
+             sv_codes_size(n % most, dim);
+  }
+  return bytes;
+}
+
+/* ---- encoding ---------------------------------------------------------- */
+
+/* factor_of returns what a row is multiplied with before it is coded. */
+static float factor_of(int32_t metric, const float *x, uint32_t dim) {
+  if (metric != SV_COSINE) return 1;
+  const double square = -sv_distance(SV_INNER_PRODUCT, x, x, dim);
+  return square > 0 ? (float)(1 / sqrt(square)) : 0;
+}
+
+static KERNEL void add_scaled(const float *x, float factor, uint32_t dim,
+                              float *sum) {
+  for (uint32_t t = 0; t < dim; t++) sum[t] += x[t] * factor;
+}
+
+/* subtract writes x factor - origin - center, and zeros to whole groups. */
+static KERNEL void subtract(const float *x, float factor, const float *origin,
+                            const float *center, uint32_t dim, float *out) {
+  for (uint32_t t = 0; t < dim; t++)
+    out[t] = x[t] * factor - origin[t] - center[t];
+  for (uint32_t t = dim; t < padded_of(dim); t++) out[t] = 0;
+}
+
+int32_t sv_codes_origin(int32_t metric, const float *rows, uint32_t n,
+                        uint32_t dim, float *origin) {
+  memset(origin, 0, dim * sizeof *origin);
+  for (uint32_t i = 0; i < n; i++) {
+    const float *x = rows + (size_t)i * dim;
+    add_scaled(x, factor_of(metric, x, dim) / (float)n, dim, origin);
+  }
+  return 0;
+}
+
+static float greatest(const float *x, uint32_t n) {
+  float most = 0;
+  for (uint32_t t = 0; t < n; t++)
+    if (fabsf(x[t]) > most) most = fabsf(x[t]);
+  return most;
+}
+
+/* nearest_int rounds to nearest even; |x| < 2^21. */
+static int32_t nearest_int(float x) {
+  const float rounded = x + ROUND;
+  int32_t bits;
+  memcpy(&bits, &rounded, sizeof bits);
+  return (int32_t)((uint32_t)bits << 10) >> 10;
+}
+
+/* The sums over one row: r.r, r.(k - 7.5), |k - 7.5|^2, c.(k - 7.5). */
+struct sums {
+  float rr, rk, kk, ck;
+};
+
+static float fold(const float s[4]) { return (s[0] + s[2]) + (s[1] + s[3]); }
+
+#if SV_SIMD
+
+static inline v128_t level_i32x4(const float *r, v128_t inverse) {
+  v128_t y = wasm_f32x4_mul(wasm_v128_load(r), inverse);
+  y = wasm_f32x4_add(y, wasm_f32x4_const_splat(7.5f));
+  y = wasm_f32x4_add(y, wasm_f32x4_const_splat(ROUND));
+  y = wasm_i32x4_shr(wasm_i32x4_shl(y, 10), 10);
+  y = wasm_i32x4_max(y, wasm_i32x4_const_splat(0));
+  return wasm_i32x4_min(y, wasm_i32x4_const_splat(15));
+}
+
+/* quantise codes the residual of one row, of whole groups. */
+static KERNEL struct sums quantise(const float *r, const float *center,
+                                   float inverse, uint32_t padded,
+                                   uint8_t *code) {
+  v128_t rr = wasm_f32x4_const_splat(0), rk = rr, kk = rr, ck = rr;
+  const v128_t inverse_f32x4 = wasm_f32x4_splat(inverse);
+  for (uint32_t t = 0; t < padded; t += GROUP, code += 16) {
+    v128_t words = wasm_i32x4_const_splat(0);
+    for (uint32_t j = 0; j < 4; j++) {
+      v128_t level[2];
+      for (uint32_t h = 0; h < 2; h++) {
+        const uint32_t at = t + 8 * j + 4 * h;
+        level[h] = level_i32x4(r + at, inverse_f32x4);
+        const v128_t k = wasm_f32x4_sub(wasm_f32x4_convert_i32x4(level[h]),
+                                        wasm_f32x4_const_splat(7.5f));
+        const v128_t x = wasm_v128_load(r + at);
+        rr = wasm_f32x4_add(rr, wasm_f32x4_mul(x, x));
+        rk = wasm_f32x4_add(rk, wasm_f32x4_mul(x, k));
+        kk = wasm_f32x4_add(kk, wasm_f32x4_mul(k, k));
+        ck = wasm_f32x4_add(
+            ck, wasm_f32x4_mul(wasm_v128_load(center + at), k));
+      }
+      words = wasm_v128_or(
+          words,
+          wasm_i16x8_shl(wasm_i16x8_narrow_i32x4(level[0], level[1]), 4 * j));
+    }
+    wasm_v128_store(code, words);
+  }
+  float s[4][4];
+  wasm_v128_store(s[0], rr);
+  wasm_v128_store(s[1], rk);
+  wasm_v128_store(s[2], kk);
+  wasm_v128_store(s[3], ck);
+  return (struct sums){fold(s[0]), fold(s[1]), fold(s[2]), fold(s[3])};
+}
+
+#else
+
+static struct sums quantise(const float *r, const float *center,
+                            float inverse, uint32_t padded, uint8_t *code) {
+  float s[4][4] = {{0}};
+  memset(code, 0, padded / 2);
+  for (uint32_t t = 0; t < padded; t++) {
+    int32_t level = nearest_int(r[t] * inverse + 7.5f);
+    level = level < 0 ? 0 : level > 15 ? 15 : level;
+    const float k = (float)level - 7.5f;
+    s[0][t % 4] += r[t] * r[t];
+    s[1][t % 4] += r[t] * k;
+    s[2][t % 4] += k * k;
+    s[3][t % 4] += center[t] * k;
+    const uint32_t nibble = t % GROUP / 8, word = t / GROUP * 8 + t % 8;
+    code[2 * word + nibble / 2] |= (uint8_t)(level << 4 * (nibble % 2));
+  }
+  return (struct sums){fold(s[0]), fold(s[1]), fold(s[2]), fold(s[3])};
+}
+
+#endif
+
+/* encode_row writes code, step and shift of a residual, and returns the
+ * larger of |r| and |r~|. */
+static float encode_row(int32_t metric, const float *r, const float *center,
+                        uint32_t dim, uint8_t *code, float *step,
+                        float *shift) {
+  const uint32_t padded = padded_of(dim);
+  const float most = greatest(r, dim);
+  const float inverse = most > 1e-30f ? 8 / most : 0;
+  struct sums s = quantise(r, center, inverse, padded, code);
+  s.kk -= 0.25f * (float)(padded - dim);
+  /* The step that makes the error orthogonal to r, unless it errs by more
+   * than the bound allows. */
+  const float plain = most / 8, fitted = s.rr / s.rk;
+  const int fits = s.rk > 0 && fitted * fitted * s.kk - s.rr <=
+                                   fitted * fitted * (float)dim / 4;
+  *step = !(inverse > 0) ? 0 : fits ? fitted : plain;
+  *shift = metric == SV_SQUARED_L2 ? s.rr + 2 * *step * s.ck : 0;
+  const float length = sqrtf(s.rr), coded = *step * sqrtf(s.kk);
+  return coded > length ? coded : length;
+}
+
+/* round_center brings a mean to eight bits, in place too. */
+static void round_center(float *mean, uint32_t dim, struct code_head *head,
+                         int8_t *center) {
+  const uint32_t padded = padded_of(dim);
+  const float most = greatest(mean, dim);
+  head->scale = most > 1e-30f ? most / 127 : 0;
+  const float inverse = most > 1e-30f ? 127 / most : 0;
+  for (uint32_t t = 0; t < padded; t++) {
+    center[t] = t < dim ? (int8_t)nearest_int(mean[t] * inverse) : 0;
+    mean[t] = (float)center[t] * head->scale;
+  }
+  head->square = (float)-sv_distance(SV_INNER_PRODUCT, mean, mean, dim);
+}
+
+static void encode_block(int32_t metric, const float *rows, uint32_t n,
+                         uint32_t dim, const float *origin, float *scratch,
+                         uint8_t *out) {
+  const uint32_t padded = padded_of(dim);
+  float *center = scratch, *residual = scratch + padded;
+  struct code_head *head = (struct code_head *)(void *)out;
+  uint8_t *codes = out + sizeof *head + padded;
+  float *steps = (float *)(void *)(codes + (size_t)n * stride_of(dim));
+  float *shifts = steps + round_up(n, 4), reach = 0;
+  memset(center, 0, padded * sizeof *center);
+  memset(steps, 0, 8 * round_up(n, 4));
+  const float share = 1 / (float)n;
+  for (uint32_t i = 0; i < n; i++) {
+    const float *x = rows + (size_t)i * dim;
+    add_scaled(x, factor_of(metric, x, dim) * share, dim, center);
+  }
+  for (uint32_t t = 0; t < dim; t++) center[t] -= origin[t];
+  round_center(center, dim, head, (int8_t *)(out + sizeof *head));
+  for (uint32_t i = 0; i < n; i++) {
+    const float *x = rows + (size_t)i * dim;
+    subtract(x, factor_of(metric, x, dim), origin, center, dim, residual);
+    const float length =
+        encode_row(metric, residual, center, dim,
+                   codes + (size_t)i * stride_of(dim), steps + i, shifts + i);
+    if (length > reach) reach = length;
+  }
+  head->reach = (sqrtf(head->square) + reach) * 1.00001f;
+  head->zero = 0;
+}
+
+int32_t sv_codes_encode(int32_t metric, const float *rows, uint32_t dim,
+                        const uint32_t *starts, uint32_t n_lists,
+                        const float *origin, float *scratch, uint8_t *out) {
+  const uint32_t most = sv_block_rows(dim);
+  for (uint32_t l = 0; l < n_lists; l++)
+    for (uint32_t at = starts[l]; at < starts[l + 1]; at += most) {
+      const uint32_t left = starts[l + 1] - at, n = left < most ? left : most;
+      encode_block(metric, rows + (size_t)at * dim, n, dim, origin, scratch,
+                   out);
+      out += (size_t)sv_codes_size(n, dim);
+    }
+  return 0;
+}
+
+/* ---- queries ----------------------------------------------------------- */
+
+static float *components_of(const struct probe *probe) {
+  return (float *)(uintptr_t)(const void *)(probe + 1);
+}
+
+size_t sv_probe_size(uint32_t dim) {
+  return sizeof(struct probe) + (size_t)padded_of(dim) * 8;
+}
+
+/* query_limit is what components may be without their sums passing 2^31:
+ * 3840 * 2 for each group of 32. */
+static float query_limit(uint32_t dim) {
+  const float limit = 0x1p31f / 7680 / (float)(padded_of(dim) / GROUP) - 1;
+  return limit < MOST_QUERY ? floorf(limit) : MOST_QUERY;
+}
+
+void probe_prepare(struct probe *probe, int32_t metric, const float *query,
+                   double norm, const float *origin, uint32_t dim) {
+  const uint32_t padded = padded_of(dim);
+  float *y = components_of(probe);
+  int16_t *plain = (int16_t *)(void *)(y + padded), *placed = plain + padded;
+  const int cosine = metric == SV_COSINE;
+  const float factor = !cosine ? 1 : norm > 0 ? (float)(1 / norm) : 0;
+  for (uint32_t t = 0; t < dim; t++)
+    y[t] = query[t] * factor - (metric == SV_SQUARED_L2 ? origin[t] : 0);
+  const float most = greatest(y, dim), limit = query_limit(dim);
+  const float inverse = most > 1e-30f ? limit / most : 0;
+  int32_t sum = 0;
+  for (uint32_t t = 0; t < padded; t++) {
+    const int32_t q = t < dim ? nearest_int(y[t] * inverse) : 0;
+    sum += q;
+    plain[t] = (int16_t)q;
+    placed[t] = (int16_t)(t % GROUP / 8 % 3 == 0 ? q * 16 : q);
+  }
+  const double dot = -sv_distance(SV_INNER_PRODUCT, y, origin, dim);
+  probe->metric = metric;
+  probe->dim = dim;
+  probe->scale = most > 1e-30f ? most / limit : 0;
+  probe->half = 7.5f * (float)sum;
+  probe->square = (float)-sv_distance(SV_INNER_PRODUCT, y, y, dim);
+  probe->base = (float)((cosine ? 1 : 0) - dot);
+  probe->origin_norm = (float)sqrt(
+      -sv_distance(SV_INNER_PRODUCT, origin, origin, dim));
+}
+
+/* center_dot multiplies the query with the center of a block. */
+static KERNEL int32_t center_dot(const int16_t *query, const int8_t *center,
+                                 uint32_t padded) {
+#if SV_SIMD
+  v128_t sum = wasm_i32x4_const_splat(0);
+  for (uint32_t t = 0; t < padded; t += 8)
+    sum = wasm_i32x4_add(
+        sum, wasm_i32x4_dot_i16x8(wasm_v128_load(query + t),
+                                  wasm_i16x8_load8x8(center + t)));
+  return wasm_i32x4_extract_lane(sum, 0) + wasm_i32x4_extract_lane(sum, 1) +
+         wasm_i32x4_extract_lane(sum, 2) + wasm_i32x4_extract_lane(sum, 3);
+#else
+  int32_t sum = 0;
+  for (uint32_t t = 0; t < padded; t++) sum += query[t] * center[t];
+  return sum;
+#endif
+}
+
+void probe_block(const struct probe *probe, const uint8_t *block, uint32_t n,
+                 float z, struct code_terms *terms) {
+  const uint32_t dim = probe->dim, padded = padded_of(dim);
+  const struct code_head *head = (const struct code_head *)(const void *)block;
+  const int16_t *plain =
+      (const int16_t *)(void *)(components_of(probe) + padded);
+  const float dot = (float)center_dot(
+      plain, (const int8_t *)(block + sizeof *head), padded);
+  const float product = probe->scale * head->scale * dot;
+  const int squares = probe->metric == SV_SQUARED_L2;
+  const float twice = squares ? 2 : 1;
+  const float length = sqrtf(probe->square);
+  const float rounding = ((float)dim / 4 + 16) * 0x1p-22f;
+  const float span = length + head->reach;
+  const float other =
+      squares ? span : length + probe->origin_norm + head->reach;
+  terms->slack = rounding * span * other + SMALLEST +
+                 twice * z * probe->scale * head->reach;
+  float square = probe->square;
+  if (squares) square = square - 2 * product + head->square;
+  if (square < 0) square = 0;
+  terms->base = squares ? square : probe->base - product;
+  terms->weight = twice * z * sqrtf(square + terms->slack);
+  terms->factor = twice * probe->scale;
+  terms->half = probe->half;
+  terms->query = plain + padded;
+  terms->groups = padded / GROUP;
+  terms->codes = block + sizeof *head + padded;
+  terms->steps =
+      (const float *)(const void *)(terms->codes + (size_t)n * stride_of(dim));
+  terms->shifts = terms->steps + round_up(n, 4);
+}
+
+/* ---- the kernel -------------------------------------------------------- */
+
+#if SV_SIMD
+
+/* 32 components of one row. */
+#define CODE_ROW(i)                                                          \
+  do {                                                                       \
+    const v128_t v = wasm_v128_load(x##i);                                   \
+    lo##i = wasm_i32x4_add(                                                  \
+        lo##i, wasm_i32x4_dot_i16x8(wasm_v128_and(v, mask0), q0));           \
+    lo##i = wasm_i32x4_add(                                                  \
+        lo##i, wasm_i32x4_dot_i16x8(wasm_v128_and(v, mask1), q1));           \
+    hi##i = wasm_i32x4_add(                                                  \
+        hi##i, wasm_i32x4_dot_i16x8(wasm_v128_and(v, mask2), q2));           \
+    lo##i = wasm_i32x4_add(lo##i,                                            \
+                           wasm_i32x4_dot_i16x8(wasm_u16x8_shr(v, 12), q3)); \
+    x##i += 16;                                                              \
+  } while (0)
+
+#define CODE_SUM(i) \
+  wasm_i32x4_add(wasm_i32x4_shr(lo##i, 4), wasm_i32x4_shr(hi##i, 8))
+
+static inline v128_t add_lanes(v128_t a, v128_t b, v128_t c, v128_t d) {
+  const v128_t ab = wasm_i32x4_add(wasm_i32x4_shuffle(a, b, 0, 1, 4, 5),
+                                   wasm_i32x4_shuffle(a, b, 2, 3, 6, 7));
+  const v128_t cd = wasm_i32x4_add(wasm_i32x4_shuffle(c, d, 0, 1, 4, 5),
+                                   wasm_i32x4_shuffle(c, d, 2, 3, 6, 7));
+  return wasm_i32x4_add(wasm_i32x4_shuffle(ab, cd, 0, 2, 4, 6),
+                        wasm_i32x4_shuffle(ab, cd, 1, 3, 5, 7));
+}
+
+/* dots_i32x4 multiplies the query with four codes. */
+static inline v128_t dots_i32x4(const int16_t *query, uint32_t groups,
+                                const uint8_t *x0, const uint8_t *x1,
+                                const uint8_t *x2, const uint8_t *x3) {
+  const v128_t mask0 = wasm_i16x8_const_splat(0x000f);
+  const v128_t mask1 = wasm_i16x8_const_splat(0x00f0);
+  const v128_t mask2 = wasm_i16x8_const_splat(0x0f00);
+  v128_t lo0 = wasm_i32x4_const_splat(0), lo1 = lo0, lo2 = lo0, lo3 = lo0;
+  v128_t hi0 = lo0, hi1 = lo0, hi2 = lo0, hi3 = lo0;
+  for (const uint8_t *end = x0 + (size_t)groups * 16; x0 < end; query += 32) {
+    const v128_t q0 = wasm_v128_load(query), q1 = wasm_v128_load(query + 8);
+    const v128_t q2 = wasm_v128_load(query + 16);
+    const v128_t q3 = wasm_v128_load(query + 24);
+    CODE_ROW(0);
+    CODE_ROW(1);
+    CODE_ROW(2);
+    CODE_ROW(3);
+  }
+  return add_lanes(CODE_SUM(0), CODE_SUM(1), CODE_SUM(2), CODE_SUM(3));
+}
+
+static inline uint32_t test_four(const struct code_terms *terms, uint32_t i,
+                                 const uint8_t *const x[4], float limit,
+                                 float *lowers, float *estimates) {
+  const v128_t dots = wasm_f32x4_sub(
+      wasm_f32x4_convert_i32x4(dots_i32x4(terms->query, terms->groups, x[0],
+                                          x[1], x[2], x[3])),
+      wasm_f32x4_splat(terms->half));
+  const v128_t step = wasm_v128_load(terms->steps + i);
+  const v128_t base = wasm_f32x4_add(wasm_v128_load(terms->shifts + i),
+                                     wasm_f32x4_splat(terms->base));
+  const v128_t product = wasm_f32x4_mul(
+      wasm_f32x4_mul(step, wasm_f32x4_splat(terms->factor)), dots);
+  const v128_t estimate = wasm_f32x4_sub(base, product);
+  const v128_t bound =
+      wasm_f32x4_add(wasm_f32x4_mul(step, wasm_f32x4_splat(terms->weight)),
+                     wasm_f32x4_splat(terms->slack));
+  const v128_t lower = wasm_f32x4_sub(estimate, bound);
+  wasm_v128_store(estimates, estimate);
+  wasm_v128_store(lowers, lower);
+  return ~wasm_i32x4_bitmask(wasm_f32x4_gt(lower, wasm_f32x4_splat(limit))) &
+         15u;
+}
+
+#else
+
+static int32_t dot_code(const int16_t *query, uint32_t groups,
+                        const uint8_t *code) {
+  int32_t lo = 0, hi = 0;
+  for (uint32_t g = 0; g < groups; g++, code += 16, query += GROUP)
+    for (uint32_t w = 0; w < 8; w++) {
+      const int32_t v = code[2 * w] | code[2 * w + 1] << 8;
+      lo += (v & 0x000f) * query[w] + (v & 0x00f0) * query[8 + w] +
+            (v >> 12) * query[24 + w];
+      hi += (v & 0x0f00) * query[16 + w];
+    }
+  return (lo >> 4) + (hi >> 8);
+}
+
+static uint32_t test_four(const struct code_terms *terms, uint32_t i,
+                          const uint8_t *const x[4], float limit,
+                          float *lowers, float *estimates) {
+  uint32_t bits = 0;
+  for (uint32_t j = 0; j < 4; j++) {
+    const float dot =
+        (float)dot_code(terms->query, terms->groups, x[j]) - terms->half;
+    const float step = terms->steps[i + j];
+    estimates[j] = (terms->shifts[i + j] + terms->base) -
+                   step * terms->factor * dot;
+    lowers[j] = estimates[j] - (step * terms->weight + terms->slack);
+    if (!(lowers[j] > limit)) bits |= 1u << j;
+  }
+  return bits;
+}
+
+#endif
+
+KERNEL uint64_t codes_test(const struct code_terms *terms, uint32_t first,
+                           uint32_t n, uint64_t wanted, float limit,
+                           float *lowers, float *estimates) {
+  const size_t stride = (size_t)terms->groups * 16;
+  const uint8_t *row = terms->codes + first * stride;
+  const uint8_t *last = row + (n - 1) * stride;
+  uint64_t bits = 0;
+  for (uint32_t i = 0; i < n; i += 4, row += 4 * stride) {
+    const uint64_t four = wanted >> i & 15;
+    if (four == 0) continue;
+    const uint8_t *x[4] = {row, row + stride, row + 2 * stride,
+                           row + 3 * stride};
+    for (uint32_t j = 1; j < 4; j++)
+      if (x[j] > last) x[j] = last;
+    bits |= (four & test_four(terms, first + i, x, limit, lowers + i,
+                              estimates + i))
+            << i;
+  }
+  return bits;
+}
