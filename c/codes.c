@@ -78,33 +78,40 @@ double sv_codes_length(const uint32_t *starts, uint32_t n_lists,
 
 /* ---- encoding ---------------------------------------------------------- */
 
-/* factor_of returns what a row is multiplied with before it is coded. */
-static float factor_of(int32_t metric, const float *x, uint32_t dim) {
-  if (metric != SV_COSINE) return 1;
+/* take_row writes what of a row is coded: the row, or the unit row. */
+static KERNEL void take_row(int32_t metric, const float *x, uint32_t dim,
+                            float *out) {
+  if (metric != SV_COSINE) {
+    memcpy(out, x, dim * sizeof *x);
+    return;
+  }
   const double square = -sv_distance(SV_INNER_PRODUCT, x, x, dim);
-  return square > 0 ? (float)(1 / sqrt(square)) : 0;
+  const double factor = square > 0 ? 1 / sqrt(square) : 0;
+  for (uint32_t t = 0; t < dim; t++) out[t] = (float)((double)x[t] * factor);
 }
 
-static KERNEL void add_scaled(const float *x, float factor, uint32_t dim,
-                              float *sum) {
-  for (uint32_t t = 0; t < dim; t++) sum[t] += x[t] * factor;
+/* mean_of leaves the last row in scratch. */
+static KERNEL void mean_of(int32_t metric, const float *rows, uint32_t n,
+                           uint32_t dim, float *scratch, float *mean) {
+  const float share = 1 / (float)n;
+  memset(mean, 0, dim * sizeof *mean);
+  for (uint32_t i = 0; i < n; i++) {
+    take_row(metric, rows + (size_t)i * dim, dim, scratch);
+    for (uint32_t t = 0; t < dim; t++) mean[t] += scratch[t] * share;
+  }
 }
 
-/* subtract writes x factor - origin - center, and zeros to whole groups. */
-static KERNEL void subtract(const float *x, float factor, const float *origin,
-                            const float *center, uint32_t dim, float *out) {
-  for (uint32_t t = 0; t < dim; t++)
-    out[t] = x[t] * factor - origin[t] - center[t];
-  for (uint32_t t = dim; t < padded_of(dim); t++) out[t] = 0;
+/* subtract takes the origin and a center off, and writes zeros to whole
+ * groups. */
+static KERNEL void subtract(const float *origin, const float *center,
+                            uint32_t dim, float *x) {
+  for (uint32_t t = 0; t < dim; t++) x[t] = x[t] - origin[t] - center[t];
+  for (uint32_t t = dim; t < padded_of(dim); t++) x[t] = 0;
 }
 
 int32_t sv_codes_origin(int32_t metric, const float *rows, uint32_t n,
-                        uint32_t dim, float *origin) {
-  memset(origin, 0, dim * sizeof *origin);
-  for (uint32_t i = 0; i < n; i++) {
-    const float *x = rows + (size_t)i * dim;
-    add_scaled(x, factor_of(metric, x, dim) / (float)n, dim, origin);
-  }
+                        uint32_t dim, float *scratch, float *origin) {
+  mean_of(metric, rows, n, dim, scratch, origin);
   return 0;
 }
 
@@ -243,18 +250,13 @@ static void encode_block(int32_t metric, const float *rows, uint32_t n,
   uint8_t *codes = out + sizeof *head + padded;
   float *steps = (float *)(void *)(codes + (size_t)n * stride_of(dim));
   float *shifts = steps + round_up(n, 4), reach = 0;
-  memset(center, 0, padded * sizeof *center);
   memset(steps, 0, 8 * round_up(n, 4));
-  const float share = 1 / (float)n;
-  for (uint32_t i = 0; i < n; i++) {
-    const float *x = rows + (size_t)i * dim;
-    add_scaled(x, factor_of(metric, x, dim) * share, dim, center);
-  }
+  mean_of(metric, rows, n, dim, residual, center);
   for (uint32_t t = 0; t < dim; t++) center[t] -= origin[t];
   round_center(center, dim, head, (int8_t *)(out + sizeof *head));
   for (uint32_t i = 0; i < n; i++) {
-    const float *x = rows + (size_t)i * dim;
-    subtract(x, factor_of(metric, x, dim), origin, center, dim, residual);
+    take_row(metric, rows + (size_t)i * dim, dim, residual);
+    subtract(origin, center, dim, residual);
     const float length =
         encode_row(metric, residual, center, dim,
                    codes + (size_t)i * stride_of(dim), steps + i, shifts + i);
@@ -296,14 +298,14 @@ static float query_limit(uint32_t dim) {
 }
 
 void probe_prepare(struct probe *probe, int32_t metric, const float *query,
-                   double norm, const float *origin, uint32_t dim) {
+                   const float *origin, uint32_t dim) {
   const uint32_t padded = padded_of(dim);
   float *y = components_of(probe);
   int16_t *plain = (int16_t *)(void *)(y + padded), *placed = plain + padded;
   const int cosine = metric == SV_COSINE;
-  const float factor = !cosine ? 1 : norm > 0 ? (float)(1 / norm) : 0;
-  for (uint32_t t = 0; t < dim; t++)
-    y[t] = query[t] * factor - (metric == SV_SQUARED_L2 ? origin[t] : 0);
+  take_row(metric, query, dim, y);
+  if (metric == SV_SQUARED_L2)
+    for (uint32_t t = 0; t < dim; t++) y[t] -= origin[t];
   const float most = greatest(y, dim), limit = query_limit(dim);
   const float inverse = most > 1e-30f ? limit / most : 0;
   int32_t sum = 0;

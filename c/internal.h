@@ -51,6 +51,21 @@ static inline uint32_t round_up(uint32_t n, uint32_t unit) {
 /* gap_of returns (D_j - D_0) (j + 1)^0.75. */
 double gap_of(const float *distances, uint32_t j);
 
+/* Lists in the order of sv_rank_lists, as far as it was asked for. scratch is
+ * as large as sv_rank_scratch_size says. */
+struct ranking {
+  uint64_t *heap;
+  uint32_t left, ranked;
+};
+
+void ranking_begin(struct ranking *ranking, const float *routed, uint32_t dim,
+                   const float *packed, const float *half_norms, uint32_t k,
+                   void *scratch);
+
+/* ranking_reach writes the first n lists and their distances. */
+void ranking_reach(struct ranking *ranking, uint32_t n, uint32_t *order,
+                   float *distances);
+
 /* ---- codes.c, for scan.c ----------------------------------------------- */
 
 /* The first 16 bytes of a block of codes; see codes.c. */
@@ -83,7 +98,7 @@ struct code_terms {
 };
 
 void probe_prepare(struct probe *probe, int32_t metric, const float *query,
-                   double norm, const float *origin, uint32_t dim);
+                   const float *origin, uint32_t dim);
 
 /* probe_block: z is the bound in steps; see decision 1 of codes.c. */
 void probe_block(const struct probe *probe, const uint8_t *block, uint32_t n,

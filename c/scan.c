@@ -255,7 +255,7 @@ static int32_t scan_codes(struct sv_scan *scan, uint32_t place,
   float lowers[RUN], estimates[RUN];
   struct probe *probe = probe_of(scan, block->segment);
   if (probe->metric < 0)
-    probe_prepare(probe, scan->metric, scan->query, scan->query_norm,
+    probe_prepare(probe, scan->metric, scan->query,
                   scan->origins[block->segment], scan->dim);
   probe_block(probe, block->codes, block->n_rows, scan->z, &terms);
   for (; scan->row < block->n_rows; scan->row += RUN) {
@@ -285,11 +285,12 @@ static int32_t compare_candidates(struct sv_scan *scan, int all,
   for (uint32_t i = 0; i < n; i++) {
     struct sv_candidate *one =
         scan->candidates + (all ? i : scan->bounds.rows[i]);
-    const float limit = limit_of(all ? &scan->top : &scan->bounds);
-    if (one->place == SV_NO_ROW || one->lower > limit) continue;
+    const struct sv_topk *top = all ? &scan->top : &scan->bounds;
+    if (one->place == SV_NO_ROW || one->lower > limit_of(top)) continue;
     const struct sv_block *block = scan->blocks + one->place;
     if (block->vectors == NULL) {
       compare(scan, &four, bar);
+      if (one->lower > limit_of(top)) continue;
       scan->missing = one->place;
       return SV_SCAN_VECTORS;
     }
@@ -336,11 +337,21 @@ static int find_kth(const struct sv_scan *scan, double *distance) {
   return 1;
 }
 
+/* reach ranks the first n lists, where they are not given. */
+static void reach(struct sv_scan *scan, uint32_t n) {
+  struct ranking ranking = {scan->rank_scratch, scan->n_lists - scan->ranked,
+                            scan->ranked};
+  if (n <= scan->ranked) return;
+  ranking_reach(&ranking, n, scan->order, scan->order_distances);
+  scan->ranked = ranking.ranked;
+}
+
 /* stops says whether the next list, number `list` of the order, need not be
  * visited. Written so that infinity minus infinity goes on. */
-static int stops(const struct sv_scan *scan, uint32_t list) {
+static int stops(struct sv_scan *scan, uint32_t list) {
   double distance;
   if (list >= scan->n_lists) return 1;
+  reach(scan, list + 1);
   if (!find_kth(scan, &distance)) return 0;
   if (list >= scan->n_probes) return 1;
   if (list < scan->min_probes || isinf(scan->stop_ratio)) return 0;
@@ -348,7 +359,7 @@ static int stops(const struct sv_scan *scan, uint32_t list) {
          (double)scan->stop_ratio * (scan->scale * distance + scan->offset);
 }
 
-static int finished(const struct sv_scan *scan) {
+static int finished(struct sv_scan *scan) {
   return scan->position > 0 && scan->block == 0 && scan->row == 0 &&
          stops(scan, scan->position - 1);
 }
@@ -377,9 +388,10 @@ static void rank(struct sv_scan *scan) {
   if (scan->n_lists == 0) return;
   sv_route_query(scan->metric, scan->query, scan->dim, scan->max_norm,
                  scan->routed, &scan->scale, &scan->offset);
-  sv_rank_lists(scan->routed, sv_route_dim(scan->metric, scan->dim),
-                scan->packed, scan->half_norms, scan->n_lists, scan->order,
-                scan->order_distances, scan->rank_scratch);
+  struct ranking ranking;
+  ranking_begin(&ranking, scan->routed,
+                sv_route_dim(scan->metric, scan->dim), scan->packed,
+                scan->half_norms, scan->n_lists, scan->rank_scratch);
 }
 
 int32_t sv_scan_begin(struct sv_scan *scan) {
@@ -391,7 +403,7 @@ int32_t sv_scan_begin(struct sv_scan *scan) {
       sqrt(-sv_distance(SV_INNER_PRODUCT, scan->query, scan->query, scan->dim));
   scan->top.count = scan->bounds.count = 0;
   scan->n_candidates = scan->position = scan->block = scan->row = 0;
-  scan->rows_scanned = scan->missing = 0;
+  scan->rows_scanned = scan->missing = scan->ranked = 0;
   for (uint32_t s = 0; s < scan->n_segments; s++)
     probe_of(scan, s)->metric = -1;
   rank(scan);
@@ -408,7 +420,7 @@ int32_t sv_scan_next(struct sv_scan *scan) {
 
 /* ahead adds the blocks of groups from the one under way on that have rows to
  * look at; without k rows, of LISTS_AHEAD lists. */
-static uint32_t blocks_ahead(const struct sv_scan *scan, uint32_t most,
+static uint32_t blocks_ahead(struct sv_scan *scan, uint32_t most,
                              uint32_t *places) {
   uint32_t n = 0;
   double distance;
@@ -432,10 +444,10 @@ static uint32_t blocks_ahead(const struct sv_scan *scan, uint32_t most,
   return n;
 }
 
-static uint32_t vectors_ahead(const struct sv_scan *scan, uint32_t most,
-                              uint32_t *places) {
+/* vectors_ahead goes through the candidates as compare_candidates does. */
+static uint32_t vectors_ahead(const struct sv_scan *scan, int all,
+                              uint32_t most, uint32_t *places) {
   uint32_t n = 0;
-  const int all = scan->top.count == scan->top.k;
   const float limit = limit_of(all ? &scan->top : &scan->bounds);
   const uint32_t count = all ? scan->n_candidates : scan->bounds.count;
   for (uint32_t i = 0; i < count && n < most; i++) {
@@ -451,9 +463,15 @@ static uint32_t vectors_ahead(const struct sv_scan *scan, uint32_t most,
   return n;
 }
 
-int32_t sv_scan_ahead(const struct sv_scan *scan, int32_t vectors,
-                      uint32_t most, uint32_t *places) {
-  return (int32_t)(scan->origins && vectors
-                       ? vectors_ahead(scan, most, places)
-                       : blocks_ahead(scan, most, places));
+int32_t sv_scan_ahead(struct sv_scan *scan, int32_t vectors, uint32_t most,
+                      uint32_t *places) {
+  uint32_t n = 0;
+  if (scan->origins && vectors) {
+    n = vectors_ahead(scan, 0, most, places);
+    if (n == 0) n = vectors_ahead(scan, 1, most, places);
+  } else {
+    n = blocks_ahead(scan, most, places);
+  }
+  if (n == 0 && most > 0) places[n++] = scan->missing;
+  return (int32_t)n;
 }

@@ -333,7 +333,7 @@ double sv_codes_length(const uint32_t *starts, uint32_t n_lists,
  * sv_codes_encode the codes of all blocks around it, 16-aligned. scratch
  * holds 2 dim floats, dim rounded up to 32. */
 int32_t sv_codes_origin(int32_t metric, const float *rows, uint32_t n,
-                        uint32_t dim, float *origin);
+                        uint32_t dim, float *scratch, float *origin);
 int32_t sv_codes_encode(int32_t metric, const float *rows, uint32_t dim,
                         const uint32_t *starts, uint32_t n_lists,
                         const float *origin, float *scratch, uint8_t *out);
@@ -404,6 +404,7 @@ struct sv_scan {
   uint32_t row;               /* rows of the block under way finished */
   uint32_t rows_scanned;      /* live rows looked at */
   uint32_t missing;           /* block that is not resident */
+  uint32_t ranked;            /* entries of order; all when they are given */
 };
 
 enum sv_scan_wants {
@@ -431,8 +432,8 @@ int32_t sv_scan_next(struct sv_scan *scan);
 
 /* sv_scan_ahead writes which blocks, `most` at most, sv_scan_run is going to
  * want of the kind it asked for, and returns their number. */
-int32_t sv_scan_ahead(const struct sv_scan *scan, int32_t vectors,
-                      uint32_t most, uint32_t *places);
+int32_t sv_scan_ahead(struct sv_scan *scan, int32_t vectors, uint32_t most,
+                      uint32_t *places);
 
 /* ---- segment.c --------------------------------------------------------- */
 

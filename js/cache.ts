@@ -168,13 +168,12 @@ export class CacheScope {
     this.#prefix = prefix;
   }
 
-  touch(name: string): void {
-    this.#cache.touch(this.#prefix + name);
+  get limited(): boolean {
+    return this.#cache.limited;
   }
 
-  /** A value that is there, to be copied or used before anything is awaited. */
-  peek<T>(name: string): T | undefined {
-    return this.#cache.touch(this.#prefix + name)?.value as T | undefined;
+  touch(name: string): void {
+    this.#cache.touch(this.#prefix + name);
   }
 
   /** As `Cache.load`; CLOSED once the owner is gone, and then nothing stays in memory. */

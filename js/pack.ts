@@ -63,10 +63,10 @@ function listSections(
   core.write(lists.pointer + base, pairs);
   if (length > 0) {
     const m = coreMetric(metric);
-    exports.sv_codes_origin(m, vectors, n, dimension, lists.pointer);
+    const scratch = s.take(dimension * 8 + 256);
+    exports.sv_codes_origin(m, vectors, n, dimension, scratch, lists.pointer);
     exports.sv_codes_encode(
-      m, vectors, dimension, starts, nLists, lists.pointer, s.take(dimension * 8 + 256),
-      codes.pointer,
+      m, vectors, dimension, starts, nLists, lists.pointer, scratch, codes.pointer,
     );
   }
   return [lists, codes];

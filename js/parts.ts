@@ -3,9 +3,15 @@ import { late } from './late.js';
 
 type Part<T> = () => Promise<T>;
 
+/** A part that is loaded once; importing it again would cost each query several microseconds. */
+function once<T>(load: Part<T>): Part<T> {
+  let known: T | undefined;
+  return async () => known ??= await late(load);
+}
+
 /** Opening and searching; it comes together with the core. */
-export const reading: Part<typeof import('./reading.js')> = () =>
-  late(() => import('./reading.js'));
+export const reading: Part<typeof import('./reading.js')> =
+  once(() => import('./reading.js'));
 
 /** Changing, copying and removing. */
 export const writing: Part<typeof import('./writing.js')> = () =>

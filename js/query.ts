@@ -53,15 +53,35 @@ async function toItem(
   };
 }
 
+/** The item of one hit, if nothing has to be read for it. */
+function itemAtHand(
+  snapshot: Snapshot, { row, distance }: Hit, include: ReadonlySet<QueryInclude>,
+): QueryItem | undefined {
+  if (include.size > (include.has('distance') ? 1 : 0)) return undefined;
+  const at = snapshot.segmentOf(row);
+  const id = snapshot.segments[at]?.peekId(row - (snapshot.bases[at] ?? 0));
+  if (id === undefined) return undefined;
+  return include.size > 0 ? { id, distance } : { id };
+}
+
 /** Items nearest first; equal distances by id, so that the order never depends on the layout. */
 async function toItems(
   snapshot: Snapshot, hits: readonly Hit[], include: ReadonlySet<QueryInclude>,
 ): Promise<QueryItem[]> {
-  const items = await Promise.all(
-    hits.map(async (hit) => ({ hit, item: await toItem(snapshot, hit, include) })),
-  );
-  items.sort((x, y) => x.hit.distance - y.hit.distance || (x.item.id < y.item.id ? -1 : 1));
-  return items.map(({ item }) => item);
+  const items: QueryItem[] = [];
+  for (const hit of hits) {
+    const item = itemAtHand(snapshot, hit, include);
+    if (!item) break;
+    items.push(item);
+  }
+  if (items.length < hits.length) {
+    const rest = hits.slice(items.length);
+    items.push(...await Promise.all(rest.map((hit) => toItem(snapshot, hit, include))));
+  }
+  if (hits.every(({ distance }, i) => i === 0 || distance !== hits[i - 1]?.distance)) return items;
+  return items.map((item, i) => ({ item, distance: hits[i]?.distance ?? 0 }))
+    .sort((x, y) => x.distance - y.distance || (x.item.id < y.item.id ? -1 : 1))
+    .map(({ item }) => item);
 }
 
 /** Answers queries from one snapshot. */

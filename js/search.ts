@@ -23,7 +23,7 @@ const SCAN = {
   boundsDistances: 60, boundsRows: 64, packed: 68, halfNorms: 72, routed: 76, rankScratch: 80,
   maxNorm: 112, stopRatio: 116, z: 120, metric: 124, dim: 128, nLists: 132, nProbes: 136,
   minProbes: 140, nSegments: 144, room: 148, nCandidates: 152, position: 156, rowsScanned: 168,
-  size: 176,
+  size: 184,
 } as const;
 /** What a scan may want (enum sv_scan_wants). */
 const WANTS = { nothing: 0, vectors: 2, room: 3 } as const;

@@ -17,6 +17,24 @@ const TEXT = 1;
 // A text that begins with a byte order mark keeps it.
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
+/** Bytes up to which a loop is faster than a decoder. */
+const SHORT = 32;
+
+function decodeShort(bytes: Uint8Array): string {
+  if (bytes.length > SHORT) return decoder.decode(bytes);
+  let text = '';
+  for (const byte of bytes) {
+    if (byte > 127) return decoder.decode(bytes);
+    text += String.fromCharCode(byte);
+  }
+  return text;
+}
+
+function readU32(bytes: Uint8Array, at: number): number {
+  const high = (bytes[at + 3] ?? 0) << 24;
+  return (high | (bytes[at + 2] ?? 0) << 16 | (bytes[at + 1] ?? 0) << 8 | (bytes[at] ?? 0)) >>> 0;
+}
+
 export class Segment {
   readonly reader: ObjectReader;
   readonly rows: number;
@@ -33,6 +51,8 @@ export class Segment {
   readonly watchers = new Set<(block: number) => void>();
   /** Of this instance alone: another one of the same segment may cut its blocks otherwise. */
   readonly #cache: CacheScope;
+  /** Chunks in memory, by section and number. */
+  readonly #near: (Uint8Array | undefined)[][] = [];
 
   private constructor(
     reader: ObjectReader, entry: SegmentEntry, config: IndexConfig, cache: CacheScope,
@@ -173,19 +193,27 @@ export class Segment {
       const from = chunk * CHUNK_PLAIN;
       const to = Math.min(from + CHUNK_PLAIN, this.reader.ref.lengths[section] ?? 0);
       const value = await this.reader.read(section, from, to);
-      return { value, bytes: value.length, drop: () => value.fill(0) };
+      const near = this.#near[section] ??= [];
+      near[chunk] = value;
+      const drop = (): void => {
+        near[chunk] = undefined;
+        value.fill(0);
+      };
+      return { value, bytes: value.length, drop };
     }, use);
   }
 
-  /** Plain bytes [from, to) of a section if they lie in one chunk that is in memory. */
+  /**
+   * Plain bytes [from, to) of a section if they lie in one chunk that is in memory, to be used before
+   * anything is awaited.
+   */
   #peek(section: number, from: number, to: number): Uint8Array | undefined {
     const chunk = Math.floor(from / CHUNK_PLAIN);
     const start = chunk * CHUNK_PLAIN;
-    if (from > to || to > start + CHUNK_PLAIN || to > (this.reader.ref.lengths[section] ?? 0)) {
-      return undefined;
-    }
-    const value = this.#cache.peek<Uint8Array>(`${section}/${chunk}`);
-    return value?.slice(from - start, to - start);
+    const value = this.#near[section]?.[chunk];
+    if (!value || from > to || to > start + value.length) return undefined;
+    if (this.#cache.limited) this.#cache.touch(`${section}/${chunk}`);
+    return value.subarray(from - start, to - start);
   }
 
   /** Plain bytes [from, to) of a section, through the cache. */
@@ -207,18 +235,32 @@ export class Segment {
     return out;
   }
 
+  /** The bytes of one row of a blob section, if they are in memory. */
+  #peekBlob(section: number, row: number): Uint8Array | undefined {
+    const pair = this.#peek(section, row * 4, row * 4 + 8);
+    if (!pair) return undefined;
+    const base = (this.rows + 1) * 4;
+    return this.#peek(section, base + readU32(pair, 0), base + readU32(pair, 4));
+  }
+
   /** The bytes of one row of a blob section; without waiting where they are in memory. */
   async #blob(section: number, row: number): Promise<Uint8Array> {
+    const near = this.#peekBlob(section, row);
+    if (near) return near;
     const at = row * 4;
-    const pair = this.#peek(section, at, at + 8) ?? await this.bytes(section, at, at + 8);
-    const view = new DataView(pair.buffer);
+    const pair = await this.bytes(section, at, at + 8);
     const base = (this.rows + 1) * 4;
-    const [from, to] = [base + view.getUint32(0, true), base + view.getUint32(4, true)];
-    return this.#peek(section, from, to) ?? this.bytes(section, from, to);
+    return this.bytes(section, base + readU32(pair, 0), base + readU32(pair, 4));
+  }
+
+  /** The id of a row, if it is in memory. */
+  peekId(row: number): string | undefined {
+    const blob = this.#peekBlob(SECTIONS.ids, row);
+    return blob && decodeShort(blob);
   }
 
   async id(row: number): Promise<string> {
-    return decoder.decode(await this.#blob(SECTIONS.ids, row));
+    return decodeShort(await this.#blob(SECTIONS.ids, row));
   }
 
   async metadata(row: number): Promise<Metadata | undefined> {
@@ -233,8 +275,7 @@ export class Segment {
 
   async vector(row: number): Promise<Float32Array> {
     const size = vectorBytes(this.config);
-    const bytes = this.#peek(SECTIONS.vectors, row * size, (row + 1) * size) ??
-      await this.bytes(SECTIONS.vectors, row * size, (row + 1) * size);
+    const bytes = await this.bytes(SECTIONS.vectors, row * size, (row + 1) * size);
     const { core } = this.reader.context;
     const { dimension, precision } = this.config;
     if (precision === 'float32') return new Float32Array(bytes.buffer);
@@ -257,7 +298,7 @@ export class Segment {
 
   /** The ids of all rows, dead ones too. */
   async ids(): Promise<string[]> {
-    return (await this.#blobs(SECTIONS.ids)).map((blob) => decoder.decode(blob));
+    return (await this.#blobs(SECTIONS.ids)).map(decodeShort);
   }
 
   /** The metadata of all rows, parsed once and kept in the cache. */

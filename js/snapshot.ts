@@ -214,10 +214,16 @@ export class Snapshot {
     return { segment, block: this.#places.block[at] ?? 0 };
   }
 
-  /** The segment and row of a row number. */
-  locate(row: number): { segment: Segment; row: number } {
+  /** Which segment a row number belongs to. */
+  segmentOf(row: number): number {
     let at = this.bases.length - 1;
     while (at > 0 && (this.bases[at] ?? 0) > row) at--;
+    return at;
+  }
+
+  /** The segment and row of a row number. */
+  locate(row: number): { segment: Segment; row: number } {
+    const at = this.segmentOf(row);
     const segment = this.segments[at];
     if (!segment) throw new SealvecError('CORRUPTED', 'a row belongs to no segment');
     return { segment, row: row - (this.bases[at] ?? 0) };

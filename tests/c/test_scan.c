@@ -1,10 +1,15 @@
-/* sv_scan_run (lists.c) against brute force: every row, in f64, sorted. */
+/* sv_scan_run (scan.c) against brute force: every row, in f64, sorted. What
+ * holds by vectors holds by codes as well. */
 #include "check.h"
 #include "sv.h"
 
 #define MAX_ROWS 400u
 #define MAX_LISTS 8u
 #define MAX_BLOCKS 40u
+#define SEGMENTS 3u
+
+/* Whether rows have codes. */
+static int coded;
 
 /* An index of few rows: groups of blocks of rows, in memory. */
 struct index {
@@ -14,6 +19,8 @@ struct index {
   uint32_t starts[MAX_LISTS + 2], order[MAX_LISTS];
   float order_distances[MAX_LISTS];
   float *vectors[MAX_BLOCKS], *norms[MAX_BLOCKS], *query;
+  float *origins[SEGMENTS];
+  uint8_t *codes[MAX_BLOCKS];
   uint8_t *live;
 };
 
@@ -44,6 +51,34 @@ static enum kind random_kind(enum kind kind) {
   return random_below(3) ? kind : (enum kind)random_below(NEAR_TIES);
 }
 
+/* encode writes the codes of a block around the origin of its segment, that
+ * of the first block that is put into it. */
+static void encode(struct index *ix, uint32_t b) {
+  struct sv_block *block = ix->blocks + b;
+  const uint32_t starts[] = {0, block->n_rows}, n = block->n_rows;
+  const uint32_t padded = (ix->dim + 31) / 32 * 32;
+  if (!coded) return;
+  float *scratch = make(padded * 2 * sizeof(float));
+  if (!ix->origins[block->segment]) {
+    ix->origins[block->segment] = make(ix->dim * sizeof(float));
+    sv_codes_origin(ix->metric, ix->vectors[b], n, ix->dim, scratch,
+                    ix->origins[block->segment]);
+  }
+  const size_t size = (size_t)sv_codes_size(n, ix->dim);
+  CHECK(size == (size_t)sv_codes_length(starts, 1, ix->dim));
+  free(ix->codes[b]);
+  ix->codes[b] = make(size);
+  CHECK(sv_codes_encode(ix->metric, ix->vectors[b], ix->dim, starts, 1,
+                        ix->origins[block->segment], scratch,
+                        ix->codes[b]) == 0);
+  block->codes = ix->codes[b];
+  free(scratch);
+}
+
+static void encode_all(struct index *ix) {
+  for (uint32_t b = 0; b < ix->n_blocks; b++) encode(ix, b);
+}
+
 static void add_block(struct index *ix, enum kind kind) {
   const uint32_t b = ix->n_blocks++, n = random_below(14);
   ix->vectors[b] = make(n * ix->dim * sizeof(float));
@@ -56,14 +91,16 @@ static void add_block(struct index *ix, enum kind kind) {
   ix->blocks[b].norms = ix->metric == SV_SQUARED_L2 ? NULL : ix->norms[b];
   ix->blocks[b].n_rows = n;
   ix->blocks[b].first_row = ix->n_rows;
+  ix->blocks[b].segment = random_below(SEGMENTS);
   ix->n_rows += n;
+  encode(ix, b);
 }
 
 static struct index make_index(int32_t metric, enum kind kind) {
   struct index ix;
   memset(&ix, 0, sizeof ix);
   ix.metric = metric;
-  ix.dim = 1 + random_below(40);
+  ix.dim = coded ? 32 + random_below(70) : 1 + random_below(40);
   ix.n_lists = random_below(MAX_LISTS + 1);
   ix.query = make(ix.dim * sizeof(float));
   fill_row(ix.query, NULL, ix.dim, kind == NEAR_TIES ? PLAIN : kind);
@@ -93,12 +130,43 @@ static void drop_index(struct index *ix) {
   for (uint32_t b = 0; b < ix->n_blocks; b++) {
     free(ix->vectors[b]);
     free(ix->norms[b]);
+    free(ix->codes[b]);
   }
+  for (uint32_t i = 0; i < SEGMENTS; i++) free(ix->origins[i]);
   free(ix->query);
   free(ix->live);
 }
 
-static struct sv_scan make_scan(const struct index *ix, uint32_t k,
+static void add_codes(struct sv_scan *scan, const struct index *ix) {
+  const size_t probe = sv_probe_size(ix->dim);
+  scan->origins = (const float *const *)ix->origins;
+  scan->probes = make(SEGMENTS * probe);
+  for (uint32_t i = 0; i < SEGMENTS; i++)
+    memset((uint8_t *)scan->probes + i * probe, 255, 4);
+  scan->room = 64;
+  scan->candidates = make(scan->room * sizeof *scan->candidates);
+  scan->bounds.k = scan->top.k;
+  scan->bounds.distances = make(scan->top.k * sizeof(double));
+  scan->bounds.rows = make(scan->top.k * sizeof(uint32_t));
+  scan->z = sqrtf((float)ix->dim) / 2 * 1.001f;
+}
+
+/* run_scan gives room when that is wanted. */
+static int32_t run_scan(struct sv_scan *scan) {
+  int32_t code;
+  while ((code = sv_scan_run(scan)) == SV_SCAN_ROOM) {
+    struct sv_candidate *more =
+        make((scan->room + 64) * sizeof *scan->candidates);
+    memcpy(more, scan->candidates,
+           scan->n_candidates * sizeof *scan->candidates);
+    free(scan->candidates);
+    scan->candidates = more;
+    scan->room += 64;
+  }
+  return code;
+}
+
+static struct sv_scan make_scan(struct index *ix, uint32_t k,
                                 int filtered) {
   struct sv_scan scan;
   memset(&scan, 0, sizeof scan);
@@ -118,13 +186,18 @@ static struct sv_scan make_scan(const struct index *ix, uint32_t k,
   scan.metric = ix->metric;
   scan.dim = ix->dim;
   scan.n_lists = ix->n_lists;
-  scan.n_probes = ix->n_lists;
+  scan.n_probes = scan.ranked = ix->n_lists;
+  if (coded) add_codes(&scan, ix);
   return scan;
 }
 
 static void drop_scan(struct sv_scan *scan) {
   free(scan->top.distances);
   free(scan->top.rows);
+  free(scan->bounds.distances);
+  free(scan->bounds.rows);
+  free(scan->candidates);
+  free(scan->probes);
 }
 
 struct expected {
@@ -162,7 +235,8 @@ static void visit(const struct index *ix, const struct sv_scan *scan,
   e->groups++;
 }
 
-/* expect is sv_scan_run by its documentation, without any bound. */
+/* expect is sv_scan_run by its documentation, without any bound; after a scan
+ * by codes, over the groups it visited, since it stops by estimates. */
 static struct expected expect(const struct index *ix,
                               const struct sv_scan *scan) {
   struct expected e;
@@ -170,6 +244,11 @@ static struct expected expect(const struct index *ix,
   if (scan->top.k == 0) return e;
   visit(ix, scan, ix->n_lists, &e);
   for (uint32_t j = 0; j < ix->n_lists; j++) {
+    if (coded && scan->position > 0) {
+      if (j + 1 >= scan->position) break;
+      visit(ix, scan, ix->order[j], &e);
+      continue;
+    }
     if (e.n >= scan->top.k && j >= scan->n_probes) break;
     if (j >= scan->min_probes && e.n >= scan->top.k &&
         scan->stop_ratio < INFINITY) {
@@ -203,7 +282,7 @@ static void scans_all(void) {
         make_index((int32_t)(round % 3), (enum kind)(round / 3 % KINDS));
     struct sv_scan scan = make_scan(&ix, random_below(20), round % 2);
     const struct expected e = expect(&ix, &scan);
-    CHECK(sv_scan_run(&scan) == 0);
+    CHECK(run_scan(&scan) == 0);
     check_scan(&scan, &e);
     drop_scan(&scan);
     drop_index(&ix);
@@ -223,11 +302,12 @@ static void scans_near_ties(void) {
         ix.vectors[b][i] *= round % 2 ? 0x1p50f : 1;
       sv_norms(ix.vectors[b], ix.blocks[b].n_rows, ix.dim, ix.norms[b]);
     }
+    encode_all(&ix);
     for (uint32_t t = 0; t < ix.dim; t++)
       ix.query[t] *= round % 2 ? 0x1p-126f * 0x1p-12f : 1;
     struct sv_scan scan = make_scan(&ix, 1 + random_below(6), 0);
     const struct expected e = expect(&ix, &scan);
-    CHECK(sv_scan_run(&scan) == 0);
+    CHECK(run_scan(&scan) == 0);
     check_scan(&scan, &e);
     drop_scan(&scan);
     drop_index(&ix);
@@ -244,11 +324,12 @@ static void stops(void) {
     scan.stop_ratio = (random_float() + 1) * 2;
     scan.scale = (double)random_float() + 1;
     scan.offset = (double)random_float();
-    const struct expected e = expect(&ix, &scan);
+    struct expected e = expect(&ix, &scan);
+    CHECK(run_scan(&scan) == 0);
+    if (coded) e = expect(&ix, &scan);
     early += e.groups <= scan.n_probes && e.groups <= ix.n_lists;
-    CHECK(sv_scan_run(&scan) == 0);
     check_scan(&scan, &e);
-    CHECK(sv_scan_run(&scan) == 0); /* done stays done */
+    CHECK(run_scan(&scan) == 0); /* done stays done */
     CHECK(scan.rows_scanned == e.rows_scanned);
     drop_scan(&scan);
     drop_index(&ix);
@@ -263,7 +344,7 @@ static void never_short(void) {
     struct sv_scan scan = make_scan(&ix, ix.n_rows, 0);
     scan.n_probes = round % 2;
     scan.stop_ratio = 0;
-    CHECK(sv_scan_run(&scan) == 0);
+    CHECK(run_scan(&scan) == 0);
     CHECK(scan.top.count == ix.n_rows);
     drop_scan(&scan);
     drop_index(&ix);
@@ -280,7 +361,7 @@ static void never_stops(void) {
     struct sv_scan scan = make_scan(&ix, 1, 0);
     scan.scale = 0;
     const struct expected e = expect(&ix, &scan);
-    CHECK(sv_scan_run(&scan) == 0);
+    CHECK(run_scan(&scan) == 0);
     check_scan(&scan, &e);
     CHECK(e.groups == ix.n_lists + 1);
     drop_scan(&scan);
@@ -288,7 +369,7 @@ static void never_stops(void) {
       ix.order_distances[i] = INFINITY; /* so that all gaps are NaN */
     scan = make_scan(&ix, 1, 0);
     scan.stop_ratio = 1;
-    CHECK(sv_scan_run(&scan) == 0);
+    CHECK(run_scan(&scan) == 0);
     CHECK(scan.position == ix.n_lists + 1);
     drop_scan(&scan);
     drop_index(&ix);
@@ -304,28 +385,48 @@ static int any_live(const struct index *ix, const struct sv_scan *scan,
   return 0;
 }
 
+static void hide(struct index *ix, uint32_t b) {
+  ix->blocks[b].vectors = NULL;
+  ix->blocks[b].codes = NULL;
+}
+
+/* is_ahead says whether what is missing is first among what is to be loaded,
+ * all of it once. */
+static int is_ahead(struct sv_scan *scan, int32_t wants, uint32_t *ahead) {
+  const int32_t n = sv_scan_ahead(scan, wants == SV_SCAN_VECTORS, MAX_BLOCKS,
+                                  ahead);
+  for (int32_t i = 0; i < n; i++)
+    for (int32_t j = 0; j < i; j++) CHECK(ahead[i] != ahead[j]);
+  return n > 0 && ahead[0] == scan->missing;
+}
+
 /* Blocks come one at a time, each gone when the next is asked for. */
 static void resumes(void) {
   for (uint32_t round = 0; round < 2000; round++) {
     struct index ix = make_index((int32_t)(round % 3), PLAIN);
     struct sv_scan scan = make_scan(&ix, 1 + random_below(9), round % 2);
     scan.stop_ratio = round % 5 ? INFINITY : 0.3f;
-    const struct expected e = expect(&ix, &scan);
+    struct expected e = expect(&ix, &scan);
     const uint32_t resident = random_below(4);
     for (uint32_t b = 0; b < ix.n_blocks; b++)
-      if (resident == 0 || b % 4 != resident) ix.blocks[b].vectors = NULL;
-    uint32_t missed = 0, last = SV_NO_ROW;
-    for (int32_t more; (more = sv_scan_run(&scan)) != 0; missed++) {
-      CHECK(more == 1 && scan.missing < ix.n_blocks);
-      CHECK(ix.blocks[scan.missing].vectors == NULL);
-      CHECK(any_live(&ix, &scan, scan.missing));
-      CHECK(missed < ix.n_blocks);
+      if (resident == 0 || b % 4 != resident) hide(&ix, b);
+    uint32_t missed = 0, last = SV_NO_ROW, ahead[MAX_BLOCKS];
+    for (int32_t wants; (wants = run_scan(&scan)) != 0; missed++) {
       const uint32_t again = scan.missing;
-      CHECK(sv_scan_run(&scan) == 1 && scan.missing == again);
-      if (last != SV_NO_ROW) ix.blocks[last].vectors = NULL;
+      CHECK(wants == SV_SCAN_VECTORS || (coded && wants == SV_SCAN_CODES));
+      CHECK(again < ix.n_blocks);
+      CHECK(missed <= 2 * ix.n_blocks + scan.n_candidates);
+      CHECK(wants == SV_SCAN_CODES ? !ix.blocks[again].codes
+                                   : !ix.blocks[again].vectors);
+      CHECK(any_live(&ix, &scan, again));
+      CHECK(run_scan(&scan) == wants && scan.missing == again);
+      CHECK(is_ahead(&scan, wants, ahead) && scan.missing == again);
+      if (last != SV_NO_ROW) hide(&ix, last);
       ix.blocks[again].vectors = ix.vectors[again];
+      ix.blocks[again].codes = ix.codes[again];
       last = again;
     }
+    if (coded) e = expect(&ix, &scan);
     check_scan(&scan, &e);
     drop_scan(&scan);
     drop_index(&ix);
@@ -344,8 +445,9 @@ static void survives_nan(void) {
         if (random_below(20) == 0) ix.vectors[b][i] = bad[random_below(4)];
       sv_norms(ix.vectors[b], n, ix.dim, ix.norms[b]);
     }
+    encode_all(&ix);
     struct sv_scan scan = make_scan(&ix, 1 + random_below(9), round % 2);
-    CHECK(sv_scan_run(&scan) == 0);
+    CHECK(run_scan(&scan) == 0);
     for (uint32_t i = 0; i < scan.top.count; i++) {
       CHECK(!isnan(scan.top.distances[i]));
       CHECK(scan.top.rows[i] < ix.n_rows);
@@ -363,18 +465,37 @@ static void scans_nothing(void) {
   scan.query = &query;
   scan.list_starts = starts;
   scan.dim = 1;
-  CHECK(sv_scan_run(&scan) == 0); /* k = 0 */
+  CHECK(run_scan(&scan) == 0); /* k = 0 */
   double distance;
   uint32_t row;
   scan.top.k = 1;
   scan.top.distances = &distance;
   scan.top.rows = &row;
   scan.stop_ratio = INFINITY;
-  CHECK(sv_scan_run(&scan) == 0); /* no blocks */
+  CHECK(run_scan(&scan) == 0); /* no blocks */
   CHECK(scan.top.count == 0 && scan.rows_scanned == 0);
 }
 
-int main(void) {
+/* An estimate is within z steps of the distance, and seldom beyond one: rows
+ * that belong are then lost in fewer than one of 500. */
+static void seldom_loses(void) {
+  uint32_t found = 0, wanted = 0;
+  for (uint32_t round = 0; round < 3000; round++) {
+    struct index ix = make_index((int32_t)(round % 3), PLAIN);
+    struct sv_scan scan = make_scan(&ix, 5, 0);
+    const struct expected e = expect(&ix, &scan);
+    scan.z = 1;
+    CHECK(run_scan(&scan) == 0);
+    for (uint32_t i = 0; i < scan.top.count; i++)
+      found += scan.top.distances[i] <= e.distances[e.n - 1];
+    wanted += e.n;
+    drop_scan(&scan);
+    drop_index(&ix);
+  }
+  CHECK(wanted > 10000 && found + wanted / 500 > wanted);
+}
+
+static void run_both(void) {
   run("an exhaustive scan equals brute force in f64, whatever the rows",
       scans_all);
   run("tells rows apart that f32 cannot", scans_near_ties);
@@ -383,6 +504,13 @@ int main(void) {
   run("neither an infinite stop_ratio nor a NaN stops it", never_stops);
   run("resumes at every missing block", resumes);
   run("survives NaN and infinity in vectors", survives_nan);
+}
+
+int main(void) {
+  run_both();
+  coded = 1;
+  run_both();
+  run("estimates by one step lose next to nothing", seldom_loses);
   run("scans nothing without k or without blocks", scans_nothing);
   return 0;
 }
