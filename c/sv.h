@@ -31,10 +31,10 @@
 #include <stdint.h>
 
 /* A section is sealed in chunks of this many plain bytes, the last one
- * shorter: nonce 24 | ciphertext | tag 16, so at most 64 KiB sealed. */
-#define SV_CHUNK_PLAIN 65496u
+ * shorter: nonce 24 | ciphertext | tag 16, so at most 16 KiB sealed. */
+#define SV_CHUNK_PLAIN 16344u
 #define SV_CHUNK_OVERHEAD 40u
-#define SV_CHUNK_SEALED 65536u
+#define SV_CHUNK_SEALED 16384u
 
 #define SV_KEY_BYTES 32u
 #define SV_NONCE_BYTES 24u

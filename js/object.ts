@@ -4,7 +4,7 @@
  *   header 64: magic "SVOBJECT" | version u16 | suite u16 | type u8 | 0 * 3 | index id 16 |
  *              object id 16 | epoch u32 | chunks u32 | 0 * 8
  *   table:     BLAKE2b-256 of each sealed chunk, 32 * chunks
- *   chunks:    section after section, each in chunks of 65,496 plain bytes, the last shorter;
+ *   chunks:    section after section, each in chunks of 16,344 plain bytes, the last shorter;
  *              nonce 24 | ciphertext | tag 16
  *
  * The lengths of the sections, and the hash of header and table, stand in the manifest (its
@@ -28,11 +28,11 @@ const MAGIC = new TextEncoder().encode('SVOBJECT');
 export const HEADER = 64;
 const HASH = 32;
 const NONCE = 24;
-export const CHUNK_PLAIN = 65_496;
-export const CHUNK_SEALED = 65_536;
+export const CHUNK_PLAIN = 16_344;
+export const CHUNK_SEALED = 16_384;
 const CHUNK_OVERHEAD = 40;
 /** Chunks sealed before they are copied out, few enough to be in the cache still. */
-const SEALED_AT_ONCE = 8;
+const SEALED_AT_ONCE = 32;
 
 export const OBJECT_TYPES: Readonly<Record<ObjectType, number>> =
   { segment: 1, centroids: 2, tombstones: 3 };

@@ -322,8 +322,8 @@ test('an empty manifest of a number to come does not hide that the newest is too
 /** Where the sealed chunks of an object lie, by the lengths of its sections. */
 function chunksOf(key) {
   const sizes = refs.get(key.slice(-32)).flatMap((length) => {
-    const full = Array.from({ length: Math.floor(length / 65_496) }, () => 65_536);
-    return length % 65_496 ? [...full, length % 65_496 + 40] : full;
+    const full = Array.from({ length: Math.floor(length / 16_344) }, () => 16_384);
+    return length % 16_344 ? [...full, length % 16_344 + 40] : full;
   });
   let at = HEADER + 32 * sizes.length;
   const chunks = sizes.map((size) => ({ key, from: at, to: at += size }));
