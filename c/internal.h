@@ -48,6 +48,29 @@ static inline uint32_t round_up(uint32_t n, uint32_t unit) {
   return (n + unit - 1) / unit * unit;
 }
 
+/* ---- distance.c, scores.c --------------------------------------------- */
+
+/* sv_dot returns x.y in f32. Relative to sum |x_i y_i| its error is at most
+ * (dim / 4 + 8) * 2^-24. sv_dot_scalar is its definition: sixteen running
+ * sums, s_i taking components i, i+16, ... of whole sixteens, folded to four
+ * as (s_i + s_i+8) + (s_i+4 + s_i+12); these take the whole fours that are
+ * left and are added as (s0+s2)+(s1+s3), then the tail in order. The two are
+ * equal to the bit. */
+float sv_dot(const float *x, const float *y, uint32_t dim);
+float sv_dot_scalar(const float *x, const float *y, uint32_t dim);
+
+/* sv_squared_l2 returns sum (x-y)^2 in f32, same order and error. */
+float sv_squared_l2(const float *x, const float *y, uint32_t dim);
+float sv_squared_l2_scalar(const float *x, const float *y, uint32_t dim);
+
+/* sv_scores writes the score x.c - |c|^2/2 of one row against all k packed
+ * rows (|x - c|^2 = |x|^2 - 2 score): one running f32 sum that begins at
+ * -|c|^2/2 and takes the components in order. */
+int32_t sv_scores(const float *row, uint32_t dim, const float *packed,
+                  const float *half_norms, uint32_t k, float *scores);
+
+/* ---- lists.c, for scan.c ----------------------------------------------- */
+
 /* gap_of returns (D_j - D_0) (j + 1)^0.75. */
 double gap_of(const float *distances, uint32_t j);
 

@@ -9,9 +9,8 @@
  * Convention: every function that can fail returns int32_t, >= 0 for success
  * (0, or a count where the text says so) and < 0 for one code of
  * SV_ERROR_LIST. Out-parameters are written only on success unless said.
- * A function marked "safe for untrusted bytes" reads nothing outside the
- * lengths it was given, whatever the bytes are. The others trust their
- * caller, who has authenticated the bytes.
+ * "Safe for untrusted bytes" reads nothing outside the lengths given,
+ * whatever the bytes are; the others trust their caller, who authenticated.
  *
  * Letters: n rows, dim components of a row, k lists (centroids) while
  * training and neighbours while searching, n_lists, n_probes. Rows are f32,
@@ -47,8 +46,7 @@
 #define SV_MAX_LISTS 1048576u
 #define SV_MAX_K 1048576u
 
-/* A packed matrix holds SV_PACK_LANES centroids side by side, so that one
- * v128 pair holds the same component of eight centroids. */
+/* Centroids side by side in a packed matrix. */
 #define SV_PACK_LANES 8u
 
 #define SV_NO_ROW 0xffffffffu
@@ -89,76 +87,50 @@ void sv_free(void *memory);
 
 /* ---- distance.c -------------------------------------------------------- */
 
-/* sv_dot returns x.y in f32. Relative to sum |x_i y_i| its error is at most
- * (dim / 4 + 8) * 2^-24. sv_dot_scalar is its definition: sixteen running
- * sums, s_i taking components i, i+16, ... of whole sixteens, folded to four
- * as (s_i + s_i+8) + (s_i+4 + s_i+12); these take the whole fours that are
- * left and are added as (s0+s2)+(s1+s3), then the tail in order. The two are
- * equal to the bit. */
-float sv_dot(const float *x, const float *y, uint32_t dim);
-float sv_dot_scalar(const float *x, const float *y, uint32_t dim);
-
-/* sv_squared_l2 returns sum (x-y)^2 in f32, same order and error. */
-float sv_squared_l2(const float *x, const float *y, uint32_t dim);
-float sv_squared_l2_scalar(const float *x, const float *y, uint32_t dim);
-
 /* sv_distance returns the distance of a metric in f64: the value that
  * results carry. Components are widened before anything is added. */
 double sv_distance(int32_t metric, const float *x, const float *y,
                    uint32_t dim);
 
-/* sv_check_rows returns 0 when every component is finite and every norm is
- * at most 1e18 (NOT_FINITE otherwise) and, for SV_COSINE, no row is zero
- * (ZERO_VECTOR). *row receives the first offending row. */
+/* sv_check_rows returns NOT_FINITE when a component is not or a norm is over
+ * 1e18, ZERO_VECTOR for one under SV_COSINE; *row is the first such row. */
 int32_t sv_check_rows(int32_t metric, const float *rows, uint32_t n,
                       uint32_t dim, uint32_t *row);
 
 /* sv_norms writes |x| of each row, rounded from f64, to norms[n]. */
 int32_t sv_norms(const float *rows, uint32_t n, uint32_t dim, float *norms);
 
-/* sv_route_dim returns the dimension of routed rows: dim, or dim + 1 for
- * SV_INNER_PRODUCT. */
+/* sv_route_rows writes the routed rows, n * sv_route_dim floats: dim, or for
+ * SV_INNER_PRODUCT dim + 1. Only that uses max_norm; a longer row gets 0 as
+ * its last component. */
 uint32_t sv_route_dim(int32_t metric, uint32_t dim);
-
-/* sv_route_rows writes the routed rows, n * sv_route_dim floats. max_norm is
- * used by SV_INNER_PRODUCT only; a longer row gets 0 as its last component. */
 int32_t sv_route_rows(int32_t metric, const float *rows, uint32_t n,
                       uint32_t dim, float max_norm, float *routed);
 
-/* sv_route_query writes the routed query, sv_route_dim floats. For
- * SV_INNER_PRODUCT the query is scaled to length max_norm (a zero query
- * stays zero) and its last component is 0. With it come *scale and *offset,
- * by which squared L2 in routed space = scale * distance + offset for every
- * row not longer than max_norm (1, 0 / 2, 0 / 2 max_norm/|q|, 2 max_norm^2). */
+/* sv_route_query writes the routed query. For SV_INNER_PRODUCT it is scaled
+ * to length max_norm (zero stays zero) and its last component is 0. Squared
+ * L2 in routed space = *scale * distance + *offset for every row not longer
+ * than max_norm (1, 0 / 2, 0 / 2 max_norm/|q|, 2 max_norm^2). */
 int32_t sv_route_query(int32_t metric, const float *query, uint32_t dim,
                        float max_norm, float *routed, double *scale,
                        double *offset);
 
 /* ---- scores.c ---------------------------------------------------------- */
 
-/* sv_pack_size returns the floats a packed matrix of k rows takes:
- * k rounded up to SV_PACK_LANES, times dim. */
+/* sv_pack_size returns the floats a packed matrix of k rows takes. */
 size_t sv_pack_size(uint32_t k, uint32_t dim);
 
 /* sv_pack writes k rows side by side: component t of row j is
- * packed[(j / 8 * dim + t) * 8 + j % 8]; missing rows are zero. half_norms
- * receives |row|^2 / 2 for each, k rounded up to SV_PACK_LANES of them, those
- * of missing rows +infinity so that they never win. */
+ * packed[(j / 8 * dim + t) * 8 + j % 8]. half_norms receives |row|^2 / 2. Both
+ * are filled up to SV_PACK_LANES rows, by zeros that are infinitely far. */
 int32_t sv_pack(const float *rows, uint32_t k, uint32_t dim, float *packed,
                 float *half_norms);
-
-/* sv_scores writes the score x.c - |c|^2/2 of one row against all k packed
- * rows (|x - c|^2 = |x|^2 - 2 score): one running f32 sum that begins at
- * -|c|^2/2 and takes the components in order. */
-int32_t sv_scores(const float *row, uint32_t dim, const float *packed,
-                  const float *half_norms, uint32_t k, float *scores);
 
 /* ---- sieve.c ----------------------------------------------------------- */
 
 /* A sieve is k vectors as f32 and in fixed point, for finding which of them
- * is nearest. Norms are at most 2e18. sv_sieve_size returns the bytes it
- * takes (0 when over a limit), sv_sieve_scratch_size those of the scratch of
- * the two searches; both memories are 16-aligned. */
+ * is nearest. Norms are at most 2e18. sv_sieve_size returns its bytes (0 when
+ * over a limit), sv_sieve_scratch_size those the searches take; 16-aligned. */
 size_t sv_sieve_size(uint32_t k, uint32_t dim);
 size_t sv_sieve_scratch_size(uint32_t k, uint32_t dim);
 
@@ -200,8 +172,7 @@ int32_t sv_f16_decode(const uint16_t *halves, size_t n, float *values);
 /* The k nearest seen so far, as a max-heap by (distance, row): the worst is
  * first. distances and rows hold k entries each. */
 struct sv_topk {
-  uint32_t k;
-  uint32_t count;
+  uint32_t k, count;
   double *distances;
   uint32_t *rows;
 };
@@ -337,9 +308,7 @@ int32_t sv_codes_origin(int32_t metric, const float *rows, uint32_t n,
 int32_t sv_codes_encode(int32_t metric, const float *rows, uint32_t dim,
                         const uint32_t *starts, uint32_t n_lists,
                         const float *origin, float *scratch, uint8_t *out);
-
-/* sv_probe_size returns the bytes a query takes per segment it is scanned
- * in. */
+/* sv_probe_size returns the bytes a query takes per segment. */
 size_t sv_probe_size(uint32_t dim);
 
 /* ---- scan.c ------------------------------------------------------------ */
@@ -348,80 +317,69 @@ size_t sv_probe_size(uint32_t dim);
  * resident; norms has |x| per row (NULL for squared L2). Rows are numbered
  * first_row, first_row + 1, ... across the whole index. */
 struct sv_block {
-  const float *vectors;
-  const float *norms;
+  const float *vectors, *norms;
   const uint8_t *codes;
-  uint32_t n_rows;
-  uint32_t first_row;
-  uint32_t segment;
+  uint32_t n_rows, first_row, segment;
 };
 
-/* A row that may be among the nearest. */
+/* A row that may be among the nearest: of a block (SV_NO_ROW once compared by
+ * its vector), by its number there. */
 struct sv_candidate {
   float lower, estimate;
-  uint32_t place; /* of its block; SV_NO_ROW once compared by its vector */
-  uint32_t row;   /* of that block */
+  uint32_t place, row;
 };
 
 /* One query under way. The caller fills the first part and may look at the
  * rest; n_probes = n_lists with stop_ratio = infinity is exhaustive. */
 struct sv_scan {
-  const float *query;         /* dim floats, the row as given */
+  const float *query;          /* dim floats, the row as given */
   const struct sv_block *blocks;
   const uint32_t *list_starts; /* n_lists + 2: blocks of group g are
                                   [list_starts[g], list_starts[g+1]); group
                                   0 .. n_lists-1 are the lists, group n_lists
                                   the rows in no list, scanned first */
-  uint32_t *order;            /* n_lists, from sv_rank_lists */
+  uint32_t *order;             /* n_lists, from sv_rank_lists */
   float *order_distances;
-  const uint8_t *live;        /* bit per row number, 1 = may be returned;
+  const uint8_t *live;         /* bit per row number, 1 = may be returned;
                                   NULL: all */
   const float *const *origins; /* per segment; NULL: rows have no codes */
-  void *probes;               /* sv_probe_size per segment, each beginning
-                                 with -1 (i32) */
+  void *probes;                /* sv_probe_size per segment, each begun by
+                                  -1 (i32) */
   struct sv_candidate *candidates; /* room of them */
-  struct sv_topk top;
-  struct sv_topk bounds;      /* as many; of upper bounds */
-  const float *packed, *half_norms; /* the centroids, for sv_scan_begin */
-  float *routed;              /* sv_route_dim floats */
-  void *rank_scratch;         /* sv_rank_scratch_size(n_lists) bytes */
-  double query_norm;          /* |query| */
-  double scale, offset;       /* from sv_route_query */
-  float max_norm;
-  float stop_ratio;           /* see sv_scan_run */
-  float z;                    /* sqrt(dim) / 2: estimates rule nothing out
+  struct sv_topk top, bounds;  /* bounds: as many, of upper bounds */
+  const float *packed, *half_norms; /* these four are for sv_scan_begin */
+  float *routed;               /* sv_route_dim floats */
+  void *rank_scratch;          /* sv_rank_scratch_size(n_lists) bytes */
+  double query_norm;           /* |query| */
+  double scale, offset;        /* from sv_route_query */
+  float max_norm, stop_ratio;  /* see sv_scan_run */
+  float z;                     /* sqrt(dim) / 2: estimates rule nothing out
                                   that belongs; 1: seldom, see codes.c */
   int32_t metric;
   uint32_t dim, n_lists;
-  uint32_t n_probes;          /* lists to visit, more only to find k */
-  uint32_t min_probes;        /* lists to visit before stop_ratio counts */
-  uint32_t n_segments;        /* that have codes */
-  uint32_t room;              /* 64 or more */
+  uint32_t n_probes;           /* lists to visit, more only to find k */
+  uint32_t min_probes;         /* lists to visit before stop_ratio counts */
+  uint32_t n_segments, room;   /* 64 or more */
   /* state, from 0 */
   uint32_t n_candidates;
-  uint32_t position;          /* groups finished: 0, then 1 + lists */
-  uint32_t block;             /* blocks of the group under way finished */
-  uint32_t row;               /* rows of the block under way finished */
-  uint32_t rows_scanned;      /* live rows looked at */
-  uint32_t missing;           /* block that is not resident */
-  uint32_t ranked;            /* entries of order; all when they are given */
+  uint32_t position;           /* groups finished: 0, then 1 + lists */
+  uint32_t block, row;         /* of the group, of the block: finished */
+  uint32_t rows_scanned;       /* live rows looked at */
+  uint32_t missing;            /* block that is not resident */
+  uint32_t ranked;             /* entries of order; all when given */
 };
 
-enum sv_scan_wants {
-  SV_SCAN_CODES = 1,   /* those of scan->missing */
-  SV_SCAN_VECTORS = 2, /* likewise */
-  SV_SCAN_ROOM = 3,    /* for 64 more candidates; those there must stay */
-};
+/* Codes or vectors of scan->missing, or room for 64 more candidates. */
+enum sv_scan_wants { SV_SCAN_CODES = 1, SV_SCAN_VECTORS, SV_SCAN_ROOM };
 
 /* sv_scan_run visits the rows in no list, then the lists in order, and keeps
- * the k nearest live rows. It returns what it wants (enum sv_scan_wants):
- * provide it and call again. Blocks without a live row are passed over. It
- * returns 0 when done: all lists visited, or, with k found, n_probes lists
- * visited or the gap of the next list (sv_list_gaps) over stop_ratio * r^2,
- * r^2 being the k-th distance found so far, in routed space. Among the rows
- * visited a row is dropped only when the bound of its estimate, or of the
- * rounding error of its f32 distance, allows it, and kept by its f64
- * distance. The caller sorts with sv_topk_sort. */
+ * the k nearest live rows. It returns what it wants: provide it and call
+ * again. Blocks without a live row are passed over. It returns 0 when done:
+ * all lists visited, or, with k found, n_probes lists visited or the gap of
+ * the next list (sv_list_gaps) over stop_ratio * r^2, r^2 being the k-th
+ * distance so far, in routed space. A row is dropped only when the bound of
+ * its estimate, or of the rounding error of its f32 distance, allows it, and
+ * kept by its f64 distance. The caller sorts with sv_topk_sort. */
 int32_t sv_scan_run(struct sv_scan *scan);
 
 /* sv_scan_begin checks the query (sv_check_rows), ranks the lists, clears the
@@ -430,8 +388,8 @@ int32_t sv_scan_run(struct sv_scan *scan);
 int32_t sv_scan_begin(struct sv_scan *scan);
 int32_t sv_scan_next(struct sv_scan *scan);
 
-/* sv_scan_ahead writes which blocks, `most` at most, sv_scan_run is going to
- * want of the kind it asked for, and returns their number. */
+/* sv_scan_ahead writes which blocks, `most` at most, will be wanted of the
+ * kind asked for, the missing one first, and returns their number. */
 int32_t sv_scan_ahead(struct sv_scan *scan, int32_t vectors, uint32_t most,
                       uint32_t *places);
 
@@ -454,8 +412,8 @@ int32_t sv_rows_gather(const uint8_t *rows, uint32_t n_rows,
 int32_t sv_blobs_check(const uint8_t *section, size_t length, uint32_t n);
 
 /* sv_blobs_gather writes a blob section of the rows picked, in that order,
- * from one that passed sv_blobs_check; sv_blobs_gather_size returns its
- * bytes, as f64 because they may pass 2^31, negative for an error. */
+ * from a checked one; sv_blobs_gather_size returns its bytes, as f64 because
+ * they may pass 2^31, negative for an error. */
 double sv_blobs_gather_size(const uint8_t *section, uint32_t n_rows,
                             const uint32_t *picks, uint32_t n);
 int32_t sv_blobs_gather(const uint8_t *section, uint32_t n_rows,
@@ -494,10 +452,9 @@ int32_t sv_derive(const uint8_t key[32], const uint8_t *context,
 
 /* sv_stretch makes a key of a passphrase by Argon2id (RFC 9106, version 1.3,
  * one lane, no secret): memory_kib KiB from 8 up are gone over `passes` times,
- * 1 or more; out_length >= 16. The key depends on every argument, out_length
- * among them. That memory and 0.2 % more come from the heap and go back
- * unwiped, as the stack is left: the caller wipes both. NO_MEMORY leaves out
- * zeroed. The least that is safe is the caller's to know. */
+ * 1 or more; out_length >= 16. The key depends on every argument. That memory
+ * and 0.2 % more come from the heap and go back unwiped, as the stack is left:
+ * the caller wipes both. NO_MEMORY leaves out zeroed. */
 int32_t sv_stretch(const uint8_t *passphrase, size_t length,
                    const uint8_t salt[16], uint32_t memory_kib,
                    uint32_t passes, uint8_t *out, size_t out_length);
@@ -518,24 +475,20 @@ int32_t sv_open(const uint8_t key[32], const uint8_t *aad, size_t aad_length,
 uint32_t sv_chunk_count(size_t plain_length);
 size_t sv_sealed_size(size_t plain_length);
 
-/* sv_seal_chunks seals chunks first_chunk .. first_chunk + n - 1 of a section
- * whose whole plain length is section_length, from plain (exactly those
- * chunks), one after another. Additional data of each chunk is aad (at most
- * SV_AAD_MAX - 16 bytes) followed by
+/* sv_seal_chunks seals n chunks from first_chunk on of a section of
+ * section_length plain bytes, from plain (exactly those chunks). Additional
+ * data of each is aad (at most SV_AAD_MAX - 16 bytes) followed by
  * section u32 | chunk u32 | n_chunks u32 | plain length of the chunk u32.
- * nonces holds n * 24 random bytes. hashes receives BLAKE2b-256 of each
- * sealed chunk. */
+ * nonces holds n * 24 random bytes; hashes receives BLAKE2b-256 of each. */
 int32_t sv_seal_chunks(const uint8_t key[32], const uint8_t *aad,
                        size_t aad_length, uint32_t section,
                        size_t section_length, uint32_t first_chunk,
                        uint32_t n, const uint8_t *nonces,
                        const uint8_t *plain, uint8_t *out, uint8_t *hashes);
 
-/* sv_open_chunks opens chunks first_chunk .. first_chunk + n - 1 of a section
- * whose whole plain length is section_length, from sealed (length bytes,
- * exactly those chunks), first comparing each with its hash (hashes points at
- * the hash of first_chunk). Writes the plain bytes one after another and
- * returns 0; AUTH_FAILED zeroes all of out. Safe for untrusted bytes. */
+/* sv_open_chunks reverses it, from sealed (length bytes, exactly those
+ * chunks), first comparing each with its hash (from that of first_chunk on).
+ * AUTH_FAILED zeroes all of out. Safe for untrusted bytes. */
 int32_t sv_open_chunks(const uint8_t key[32], const uint8_t *aad,
                        size_t aad_length, uint32_t section,
                        size_t section_length, uint32_t first_chunk,
@@ -547,17 +500,15 @@ int32_t sv_open_chunks(const uint8_t key[32], const uint8_t *aad,
 int32_t sv_id_hashes(const uint8_t key[16], const uint8_t *section,
                      uint32_t n, uint64_t *hashes);
 
-/* sv_sign_public writes the Ed25519 public key of a seed; sv_sign the
- * detached signature; sv_verify returns 0 or AUTH_FAILED. sv_verify is safe
- * for untrusted bytes. */
+/* sv_sign_public writes the Ed25519 public key of a seed, sv_sign the
+ * detached signature; sv_verify (safe for untrusted bytes) checks it. */
 int32_t sv_sign_public(const uint8_t seed[32], uint8_t public_key[32]);
 int32_t sv_sign(const uint8_t seed[32], const uint8_t *message,
                 size_t length, uint8_t signature[64]);
 int32_t sv_verify(const uint8_t public_key[32], const uint8_t *message,
                   size_t length, const uint8_t signature[64]);
 
-/* sv_equal returns 1 when two buffers are equal, 0 when not, in time that
- * depends on length only. */
+/* sv_equal returns whether two buffers are equal, in constant time. */
 int32_t sv_equal(const uint8_t *x, const uint8_t *y, size_t length);
 
 /* sv_wipe zeroes memory in a way no compiler drops. */

@@ -1,5 +1,6 @@
 /**
- * Decrypted bytes kept in memory up to a limit, least recently used first out. Values may be
+ * Decrypted bytes kept in memory up to a limit, least recently used first out. What there is no
+ * room for is used and dropped, but for a block of which a search needs one at least. Values may be
  * pointers into wasm memory that are freed when they are evicted, so they are not handed out but
  * used in the turn in which they are found, and nothing made of them may refer to them.
  */
@@ -14,6 +15,9 @@ export interface Entry<T> {
 
 type Load<T> = () => Promise<Entry<T>>;
 
+/** How a value is kept: `must` although there is no room, as those who hold the cache may ask. */
+type Keep = 'may' | 'must';
+
 /** One who waits for a value: `take` uses it before it can be evicted. */
 interface Waiting {
   readonly take: (value: unknown) => void;
@@ -27,7 +31,6 @@ export class Cache {
   #used = 0;
   #scopes = 0;
   #holds = 0;
-  #due = false;
   #closed = false;
   #turn: Promise<void> = Promise.resolve();
 
@@ -64,7 +67,9 @@ export class Cache {
    * What `use` makes of the cached value, or of that of `load`, which runs once however many ask
    * meanwhile. The value may be evicted, and wiped, as soon as `use` returns.
    */
-  async load<T, R>(key: string, load: Load<T>, use: (value: T) => R): Promise<R> {
+  async load<T, R>(
+    key: string, load: Load<T>, use: (value: T) => R, keep: Keep = 'may',
+  ): Promise<R> {
     const known = this.touch(key) as Entry<T> | undefined;
     if (known) return use(known.value);
     return new Promise<R>((resolve, reject) => {
@@ -77,43 +82,45 @@ export class Cache {
       };
       const waiting = this.#loading.get(key);
       if (waiting) waiting.push({ take, reject });
-      else void this.#load(key, load, [{ take, reject }]);
+      else void this.#load(key, load, [{ take, reject }], keep);
     });
   }
 
-  async #load(key: string, load: Load<unknown>, waiting: Waiting[]): Promise<void> {
+  async #load(
+    key: string, load: Load<unknown>, waiting: Waiting[], keep: Keep,
+  ): Promise<void> {
     this.#loading.set(key, waiting);
     try {
       const entry = await load();
       this.#loading.delete(key);
-      this.#add(key, entry);
+      const kept = this.#add(key, entry, keep);
       for (const { take } of waiting) take(entry.value);
+      if (!kept) entry.drop();
     } catch (error) {
       this.#loading.delete(key);
       for (const { reject } of waiting) reject(error);
     }
   }
 
-  #add(key: string, entry: Entry<unknown>): void {
+  /** Whether there is room for an entry, or it must be kept. */
+  #add(key: string, entry: Entry<unknown>, keep: Keep): boolean {
     if (this.#closed) {
       entry.drop();
       throw new SealvecError('CLOSED', 'the index was closed during this call');
     }
+    if (this.#holds === 0) this.#evict(entry.bytes);
+    if (keep === 'may' && this.#used + entry.bytes > this.limit) return false;
     this.#entries.set(key, entry);
     this.#used += entry.bytes;
-    if (this.#used > this.limit) this.#evictSoon();
+    return true;
   }
 
-  #evictSoon(): void {
-    if (this.#due) return;
-    this.#due = true;
-    setTimeout(() => {
-      this.#due = false;
-      if (this.#holds === 0) this.#evict();
-    }, 0);
+  /** Lets go of what was used least recently until there is room for so many bytes. */
+  makeRoom(bytes: number): void {
+    this.#evict(bytes);
   }
 
-  /** Runs fn while nothing is evicted; one caller at a time when there is a limit. */
+  /** Runs fn while only it evicts; one caller at a time when there is a limit. */
   async hold<T>(fn: () => Promise<T>): Promise<T> {
     if (!this.limited) return fn();
     const before = this.#turn;
@@ -125,7 +132,7 @@ export class Cache {
       return await fn();
     } finally {
       this.#holds--;
-      this.#evict();
+      this.#evict(0);
       done();
     }
   }
@@ -149,9 +156,9 @@ export class Cache {
     this.dropAll('');
   }
 
-  #evict(): void {
+  #evict(bytes: number): void {
     for (const key of this.#entries.keys()) {
-      if (this.#used <= this.limit) return;
+      if (this.#used + bytes <= this.limit) return;
       this.#drop(key);
     }
   }
@@ -177,7 +184,9 @@ export class CacheScope {
   }
 
   /** As `Cache.load`; CLOSED once the owner is gone, and then nothing stays in memory. */
-  async load<T, R>(name: string, load: Load<T>, use: (value: T) => R): Promise<R> {
+  async load<T, R>(
+    name: string, load: Load<T>, use: (value: T) => R, keep: Keep = 'may',
+  ): Promise<R> {
     const loadOpen = async (): Promise<Entry<T>> => {
       this.#check();
       const entry = await load();
@@ -185,7 +194,7 @@ export class CacheScope {
       this.#check();
       return entry;
     };
-    return this.#cache.load(this.#prefix + name, loadOpen, use);
+    return this.#cache.load(this.#prefix + name, loadOpen, use, keep);
   }
 
   #check(): void {

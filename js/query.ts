@@ -1,36 +1,37 @@
 /** From what a query asks for to its results: search, then the documents of the winners only. */
 import { throwIfAborted } from './abort.js';
+import { allOf } from './all.js';
+import { SealvecError } from './errors.js';
+import type { Allowed } from './filter-rows.js';
 import { late } from './late.js';
 import type { OpenIndex } from './open-index.js';
 import type { QueryPlan } from './query-plan.js';
-import { type Hit, search, type SearchOptions } from './search.js';
+import { type Hit, search, type SearchOptions, type SearchResult } from './search.js';
 import type { Snapshot } from './snapshot.js';
-import { checkVectors, cutQueries, type Queries } from './vectors.js';
+import {
+  checkDimension, checkVectors, cutQueries, type Queries, type VectorRows,
+} from './vectors.js';
 import type { QueryInclude, QueryItem, QueryResult } from '../types/api.js';
 
 /** Share of live rows under which a filter's matches are searched exhaustively. */
 const NARROW = 0.05;
+/** Queries of one call that are under way at a time. */
+const AT_ONCE = 8;
 
-/** Bit per row: alive, and its metadata matches. */
-async function allowedRows(
+interface Answers {
+  readonly all: QueryItem[][];
+  readonly rowsScanned: number;
+  readonly exact: boolean;
+}
+
+/** Live rows that match the filter; undefined without one. */
+async function filterRows(
   snapshot: Snapshot, { filter, signal }: QueryPlan,
-): Promise<{ allowed: Uint8Array; count: number } | undefined> {
+): Promise<Allowed | undefined> {
   if (!filter) return undefined;
-  const { compileQuery } = await late(() => import('./filter.js'));
-  const matches = compileQuery(filter);
-  const allowed = new Uint8Array(Math.ceil(snapshot.totalRows / 8));
-  let count = 0;
-  for (const [s, segment] of snapshot.segments.entries()) {
-    throwIfAborted(signal);
-    const base = snapshot.bases[s] ?? 0;
-    (await segment.allMetadata()).forEach((metadata, i) => {
-      const row = base + i;
-      if (!snapshot.isLive(row) || !matches(metadata)) return;
-      allowed[row >> 3] = (allowed[row >> 3] ?? 0) | (1 << (row & 7));
-      count++;
-    });
-  }
-  return { allowed, count };
+  throwIfAborted(signal);
+  const { allowedRows } = await late(() => import('./filter-rows.js'));
+  return allowedRows(snapshot, filter);
 }
 
 /** The item of one hit, with what was asked for. */
@@ -64,24 +65,59 @@ function itemAtHand(
   return include.size > 0 ? { id, distance } : { id };
 }
 
-/** Items nearest first; equal distances by id, so that the order never depends on the layout. */
-async function toItems(
+/** Items nearest first, if nothing has to be read for them. */
+function itemsAtHand(
   snapshot: Snapshot, hits: readonly Hit[], include: ReadonlySet<QueryInclude>,
-): Promise<QueryItem[]> {
+): QueryItem[] | undefined {
   const items: QueryItem[] = [];
   for (const hit of hits) {
     const item = itemAtHand(snapshot, hit, include);
-    if (!item) break;
+    if (!item) return undefined;
     items.push(item);
   }
-  if (items.length < hits.length) {
-    const rest = hits.slice(items.length);
-    items.push(...await Promise.all(rest.map((hit) => toItem(snapshot, hit, include))));
-  }
+  return sorted(hits, items);
+}
+
+/** Equal distances by id, so that the order never depends on the layout. */
+function sorted(hits: readonly Hit[], items: QueryItem[]): QueryItem[] {
   if (hits.every(({ distance }, i) => i === 0 || distance !== hits[i - 1]?.distance)) return items;
   return items.map((item, i) => ({ item, distance: hits[i]?.distance ?? 0 }))
     .sort((x, y) => x.distance - y.distance || (x.item.id < y.item.id ? -1 : 1))
     .map(({ item }) => item);
+}
+
+/** Items nearest first. */
+async function toItems(
+  snapshot: Snapshot, hits: readonly Hit[], include: ReadonlySet<QueryInclude>,
+): Promise<QueryItem[]> {
+  return sorted(hits, await allOf(hits.map((hit) => toItem(snapshot, hit, include))));
+}
+
+/** Searches for rows [0, count) of queries, several at a time where they wait for storage. */
+async function searchAll(
+  index: OpenIndex, snapshot: Snapshot, plan: QueryPlan, options: SearchOptions,
+  { values, count, dimension }: VectorRows,
+): Promise<Answers> {
+  const all = new Array<QueryItem[]>(count);
+  let [rowsScanned, exact, next] = [0, true, 0];
+  const take = ({ rowsScanned: rows, exact: isExact }: SearchResult): void => {
+    rowsScanned += rows;
+    exact &&= isExact;
+  };
+  const work = async (): Promise<void> => {
+    while (next < count) {
+      throwIfAborted(plan.signal);
+      const q = next++;
+      const query = values.subarray(q * dimension, (q + 1) * dimension);
+      const answer = search(snapshot, query, options, index.cache);
+      const found = answer instanceof Promise ? await answer : answer;
+      take(found);
+      const items = itemsAtHand(snapshot, found.hits, plan.include);
+      all[q] = items ?? await toItems(snapshot, found.hits, plan.include);
+    }
+  };
+  await allOf(Array.from({ length: Math.min(count, AT_ONCE) }, work));
+  return { all, rowsScanned, exact };
 }
 
 /** Answers queries from one snapshot. */
@@ -89,35 +125,31 @@ export async function runQuery(
   index: OpenIndex, snapshot: Snapshot, plan: QueryPlan, given: Queries,
 ): Promise<QueryResult<QueryItem[] | QueryItem[][]>> {
   const { config } = snapshot.manifest;
-  const queries = cutQueries(given, config.dimension);
-  const { values, count, dimension } = queries.rows;
-  checkVectors(index.core, queries.naming, queries.rows, config);
-  const filtered = await allowedRows(snapshot, plan);
+  const { rows, naming, form } = cutQueries(given, config.dimension);
+  checkDimension(config.dimension, rows.dimension, naming.row(0));
+  if (snapshot.liveCount === 0) {
+    checkVectors(index.core, naming, rows, config);
+    const none = Array.from({ length: rows.count }, (): QueryItem[] => []);
+    return { results: form === 'many' ? none : [], exact: true, rowsScanned: 0 };
+  }
+  const filtered = await filterRows(snapshot, plan);
   const narrow = filtered !== undefined && filtered.count <= snapshot.liveCount * NARROW;
   const arena = index.core.arena();
   const options: SearchOptions = {
     topK: plan.topK, targetRecall: plan.targetRecall, signal: plan.signal,
     nProbes: narrow ? snapshot.nLists : plan.nProbes,
-    allowed: filtered ? arena.put(filtered.allowed) : 0,
+    allowed: filtered ? arena.put(filtered.bits) : 0,
   };
-  const all: QueryItem[][] = [];
-  let rowsScanned = 0;
-  let exact = true;
   try {
-  for (let q = 0; q < count; q++) {
-    throwIfAborted(plan.signal);
-    if (snapshot.liveCount === 0) {
-      all.push([]);
-      continue;
+    const { all, rowsScanned, exact } = await searchAll(index, snapshot, plan, options, rows);
+    return { results: form === 'many' ? all : all[0] ?? [], exact, rowsScanned };
+  } catch (error) {
+    // What is wrong with a query is found by the core; this says it.
+    if (error instanceof SealvecError && error.code === 'INVALID_ARGUMENT') {
+      checkVectors(index.core, naming, rows, config);
     }
-    const query = values.subarray(q * dimension, (q + 1) * dimension);
-    const found = await search(snapshot, query, options, index.cache);
-    rowsScanned += found.rowsScanned;
-    exact &&= found.exact;
-    all.push(await toItems(snapshot, found.hits, plan.include));
-  }
+    throw error;
   } finally {
     arena.free();
   }
-  return { results: queries.form === 'many' ? all : all[0] ?? [], exact, rowsScanned };
 }

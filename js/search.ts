@@ -2,6 +2,7 @@
 import type { Cache } from './cache.js';
 import type { Arena } from './core.js';
 import { coreMetric, publicDistance, routeDimension } from './metric.js';
+import type { Segment } from './segment.js';
 import type { Snapshot } from './snapshot.js';
 import { stopRatio } from './stop-ratio.js';
 import { throwIfAborted } from './abort.js';
@@ -187,19 +188,26 @@ class Scan {
 
 /** Loads what is missing and what will follow it, then scans on; what is wanted next. */
 async function loadAndRun(
-  snapshot: Snapshot, scan: Scan, cache: Cache, wanted: number,
+  snapshot: Snapshot, scan: Scan, cache: Cache, wants: number,
 ): Promise<number> {
   return cache.hold(async () => {
-    const window = cache.limited ? Math.min(WINDOW_BYTES, Math.max(cache.limit, 1)) : WINDOW_BYTES;
-    const loads: Promise<void>[] = [];
+    // Others may have loaded what was missing, which must not be let go of for what follows it.
+    const wanted = cache.limited ? scan.next() : wants;
+    if (wanted === WANTS.nothing || wanted === WANTS.room) return wanted;
+    const most = cache.limited ? Math.min(WINDOW_BYTES, Math.max(cache.limit, 1)) : WINDOW_BYTES;
     const vectors = wanted === WANTS.vectors;
+    const blocks: { segment: Segment; block: number }[] = [];
     let bytes = 0;
     for (const at of scan.ahead(wanted)) {
       const { segment, block } = snapshot.place(at);
-      bytes += vectors ? segment.blockBytes(block) : segment.codeBytes(block);
-      if (loads.length > 0 && bytes > window) break;
-      loads.push(vectors ? segment.loadBlock(block) : segment.loadCodes(block));
+      const size = vectors ? segment.blockBytes(block) : segment.codeBytes(block);
+      if (blocks.length > 0 && bytes + size > most) break;
+      blocks.push({ segment, block });
+      bytes += size;
     }
+    cache.makeRoom(bytes);
+    const loads = blocks.map(({ segment, block }) =>
+      vectors ? segment.loadBlock(block) : segment.loadCodes(block));
     const failed = (await Promise.allSettled(loads)).find((result) => result.status === 'rejected');
     if (failed) throw failed.reason;
     return scan.next();
@@ -233,22 +241,43 @@ async function runOn(
   }
 }
 
-/** The topK nearest rows of one query. */
-export async function search(
-  snapshot: Snapshot, query: Float32Array, options: SearchOptions, cache: Cache,
-): Promise<SearchResult> {
+/** Memory for a search of this many neighbours: that of one that ended, if it is large enough. */
+function takeScan(snapshot: Snapshot, topK: number): Scan {
+  const k = Math.min(topK, Math.max(snapshot.liveCount, 1));
   const known = snapshot.idle.pop() as Scan | undefined;
-  const k = Math.min(options.topK, Math.max(snapshot.liveCount, 1));
-  const fits = known !== undefined && known.k >= k;
-  if (known && !fits) known.free();
-  const scan = fits ? known : new Scan(snapshot, k);
+  if (known && known.k >= k) return known;
+  known?.free();
+  return new Scan(snapshot, k);
+}
+
+function resultOf(snapshot: Snapshot, scan: Scan, cache: Cache): SearchResult {
+  if (cache.limited) touch(snapshot, scan);
+  const exact = scan.word('position') > snapshot.nLists;
+  return { hits: scan.hits(), rowsScanned: scan.word('rowsScanned'), exact };
+}
+
+/** The topK nearest rows of one query: at once when nothing has to be read for it. */
+export function search(
+  snapshot: Snapshot, query: Float32Array, options: SearchOptions, cache: Cache,
+): SearchResult | Promise<SearchResult> {
+  const scan = takeScan(snapshot, options.topK);
+  let wanted: number;
   try {
-    const wanted = scan.begin(query, options);
-    if (wanted !== WANTS.nothing) await runOn(snapshot, scan, options, cache, wanted);
-    if (cache.limited) touch(snapshot, scan);
-    const exact = scan.word('position') > snapshot.nLists;
-    return { hits: scan.hits(), rowsScanned: scan.word('rowsScanned'), exact };
-  } finally {
+    wanted = scan.begin(query, options);
+  } catch (error) {
     snapshot.idle.push(scan);
+    throw error;
   }
+  const done = (): SearchResult => {
+    try {
+      return resultOf(snapshot, scan, cache);
+    } finally {
+      snapshot.idle.push(scan);
+    }
+  };
+  return wanted === WANTS.nothing ? done()
+    : runOn(snapshot, scan, options, cache, wanted).then(done, (error: unknown) => {
+      snapshot.idle.push(scan);
+      throw error;
+    });
 }

@@ -9,31 +9,11 @@ import type { Cache, CacheScope, Entry } from './cache.js';
 import { SealvecError } from './errors.js';
 import { type IndexConfig, type SegmentEntry, SECTIONS, vectorBytes } from './manifest.js';
 import { coreMetric } from './metric.js';
-import { CHUNK_PLAIN, type ObjectContext, ObjectReader } from './object.js';
+import { type ObjectContext, ObjectReader } from './object.js';
+import { type Column, decodeShort, decoder, Sections } from './sections.js';
 import type { Contents, Metadata } from '../types/api.js';
 
 const TEXT = 1;
-
-// A text that begins with a byte order mark keeps it.
-const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
-/** Bytes up to which a loop is faster than a decoder. */
-const SHORT = 32;
-
-function decodeShort(bytes: Uint8Array): string {
-  if (bytes.length > SHORT) return decoder.decode(bytes);
-  let text = '';
-  for (const byte of bytes) {
-    if (byte > 127) return decoder.decode(bytes);
-    text += String.fromCharCode(byte);
-  }
-  return text;
-}
-
-function readU32(bytes: Uint8Array, at: number): number {
-  const high = (bytes[at + 3] ?? 0) << 24;
-  return (high | (bytes[at + 2] ?? 0) << 16 | (bytes[at + 1] ?? 0) << 8 | (bytes[at] ?? 0)) >>> 0;
-}
 
 export class Segment {
   readonly reader: ObjectReader;
@@ -51,8 +31,7 @@ export class Segment {
   readonly watchers = new Set<(block: number) => void>();
   /** Of this instance alone: another one of the same segment may cut its blocks otherwise. */
   readonly #cache: CacheScope;
-  /** Chunks in memory, by section and number. */
-  readonly #near: (Uint8Array | undefined)[][] = [];
+  readonly #sections: Sections;
 
   private constructor(
     reader: ObjectReader, entry: SegmentEntry, config: IndexConfig, cache: CacheScope,
@@ -68,6 +47,7 @@ export class Segment {
     this.origin = origin;
     this.blocks = cutBlocks(reader.context.core, starts, config.dimension);
     this.#cache = cache;
+    this.#sections = new Sections(reader, cache, this.rows);
     if (this.blocks.codesAt.at(-1) !== (entry.object.lengths[SECTIONS.codes] ?? 0)) {
       throw new SealvecError('CORRUPTED', `segment ${this.name}: its rows do not have a code each`);
     }
@@ -121,12 +101,16 @@ export class Segment {
 
   /** Makes the vectors of a block resident. */
   async loadBlock(block: number): Promise<void> {
-    await this.#cache.load(`block/${block}`, () => this.#openBlock(block), () => undefined);
+    await this.#cache.load(
+      `block/${block}`, () => this.#openBlock(block), () => undefined, 'must',
+    );
   }
 
   /** Makes the codes of a block resident. */
   async loadCodes(block: number): Promise<void> {
-    await this.#cache.load(`codes/${block}`, () => this.#openCodes(block), () => undefined);
+    await this.#cache.load(
+      `codes/${block}`, () => this.#openCodes(block), () => undefined, 'must',
+    );
   }
 
   async #openCodes(block: number): Promise<Entry<true>> {
@@ -187,95 +171,29 @@ export class Segment {
     this.#cache.touch(this.origin.length > 0 ? `codes/${block}` : `block/${block}`);
   }
 
-  /** Opens one chunk and hands it to `use`, which must not keep it. */
-  async #chunk(section: number, chunk: number, use: (bytes: Uint8Array) => void): Promise<void> {
-    return this.#cache.load(`${section}/${chunk}`, async () => {
-      const from = chunk * CHUNK_PLAIN;
-      const to = Math.min(from + CHUNK_PLAIN, this.reader.ref.lengths[section] ?? 0);
-      const value = await this.reader.read(section, from, to);
-      const near = this.#near[section] ??= [];
-      near[chunk] = value;
-      const drop = (): void => {
-        near[chunk] = undefined;
-        value.fill(0);
-      };
-      return { value, bytes: value.length, drop };
-    }, use);
-  }
-
-  /**
-   * Plain bytes [from, to) of a section if they lie in one chunk that is in memory, to be used before
-   * anything is awaited.
-   */
-  #peek(section: number, from: number, to: number): Uint8Array | undefined {
-    const chunk = Math.floor(from / CHUNK_PLAIN);
-    const start = chunk * CHUNK_PLAIN;
-    const value = this.#near[section]?.[chunk];
-    if (!value || from > to || to > start + value.length) return undefined;
-    if (this.#cache.limited) this.#cache.touch(`${section}/${chunk}`);
-    return value.subarray(from - start, to - start);
-  }
-
-  /** Plain bytes [from, to) of a section, through the cache. */
-  async bytes(section: number, from: number, to: number): Promise<Uint8Array> {
-    if (from > to || to > (this.reader.ref.lengths[section] ?? 0)) {
-      const message = `segment ${this.name}: an offset runs past section ${section}`;
-      throw new SealvecError('CORRUPTED', message);
-    }
-    const out = new Uint8Array(to - from);
-    const first = Math.floor(from / CHUNK_PLAIN);
-    const last = Math.ceil(to / CHUNK_PLAIN);
-    await allOf(Array.from({ length: last - first }, (_, i) => {
-      const start = (first + i) * CHUNK_PLAIN;
-      return this.#chunk(section, first + i, (chunk) => {
-        const part = chunk.subarray(Math.max(from - start, 0), Math.min(to - start, CHUNK_PLAIN));
-        out.set(part, Math.max(start - from, 0));
-      });
-    }));
-    return out;
-  }
-
-  /** The bytes of one row of a blob section, if they are in memory. */
-  #peekBlob(section: number, row: number): Uint8Array | undefined {
-    const pair = this.#peek(section, row * 4, row * 4 + 8);
-    if (!pair) return undefined;
-    const base = (this.rows + 1) * 4;
-    return this.#peek(section, base + readU32(pair, 0), base + readU32(pair, 4));
-  }
-
-  /** The bytes of one row of a blob section; without waiting where they are in memory. */
-  async #blob(section: number, row: number): Promise<Uint8Array> {
-    const near = this.#peekBlob(section, row);
-    if (near) return near;
-    const at = row * 4;
-    const pair = await this.bytes(section, at, at + 8);
-    const base = (this.rows + 1) * 4;
-    return this.bytes(section, base + readU32(pair, 0), base + readU32(pair, 4));
-  }
-
   /** The id of a row, if it is in memory. */
   peekId(row: number): string | undefined {
-    const blob = this.#peekBlob(SECTIONS.ids, row);
+    const blob = this.#sections.peekBlob(SECTIONS.ids, row);
     return blob && decodeShort(blob);
   }
 
   async id(row: number): Promise<string> {
-    return decodeShort(await this.#blob(SECTIONS.ids, row));
+    return decodeShort(await this.#sections.blob(SECTIONS.ids, row));
   }
 
   async metadata(row: number): Promise<Metadata | undefined> {
-    return parseMetadata(await this.#blob(SECTIONS.metadata, row));
+    return parseMetadata(await this.#sections.blob(SECTIONS.metadata, row));
   }
 
   async contents(row: number): Promise<Contents | undefined> {
-    const blob = await this.#blob(SECTIONS.contents, row);
+    const blob = await this.#sections.blob(SECTIONS.contents, row);
     if (blob.length === 0) return undefined;
     return blob[0] === TEXT ? decoder.decode(blob.subarray(1)) : blob.slice(1);
   }
 
   async vector(row: number): Promise<Float32Array> {
     const size = vectorBytes(this.config);
-    const bytes = await this.bytes(SECTIONS.vectors, row * size, (row + 1) * size);
+    const bytes = await this.#sections.bytes(SECTIONS.vectors, row * size, (row + 1) * size);
     const { core } = this.reader.context;
     const { dimension, precision } = this.config;
     if (precision === 'float32') return new Float32Array(bytes.buffer);
@@ -286,19 +204,9 @@ export class Segment {
     });
   }
 
-  /** All blobs of a section, as the bytes of each row. */
-  async #blobs(section: number): Promise<Uint8Array[]> {
-    const bytes = await this.reader.read(section, 0, this.reader.ref.lengths[section] ?? 0);
-    const view = new DataView(bytes.buffer);
-    const base = (this.rows + 1) * 4;
-    return Array.from({ length: this.rows }, (_, row) => bytes.subarray(
-      base + view.getUint32(row * 4, true), base + view.getUint32(row * 4 + 4, true),
-    ));
-  }
-
   /** The ids of all rows, dead ones too. */
   async ids(): Promise<string[]> {
-    return (await this.#blobs(SECTIONS.ids)).map(decodeShort);
+    return (await this.#sections.blobs(SECTIONS.ids)).map(decodeShort);
   }
 
   /** The metadata of all rows, parsed once and kept in the cache. */
@@ -306,9 +214,22 @@ export class Segment {
     // Parsed objects take several times their text; counted as four times.
     const bytes = (this.reader.ref.lengths[SECTIONS.metadata] ?? 0) * 4;
     return this.#cache.load('metadata', async () => {
-      const value = (await this.#blobs(SECTIONS.metadata)).map(parseMetadata);
+      const value = (await this.#sections.blobs(SECTIONS.metadata)).map(parseMetadata);
       return { value, bytes, drop: () => undefined };
     }, (value) => value);
+  }
+
+  /** Hands the column of a field, made once of the metadata and kept in the cache, to `use`. */
+  async useColumn<T>(
+    field: string, make: (all: readonly (Metadata | undefined)[], field: string) => Column,
+    use: (column: Column) => T,
+  ): Promise<T> {
+    return this.#cache.load(`column/${field}`, async () => {
+      const value = make(await this.allMetadata(), field);
+      // A value that is text or an object is counted as 64 bytes.
+      const bytes = this.rows * 4 + value.values.length * 68;
+      return { value, bytes, drop: () => undefined };
+    }, use);
   }
 
   /**

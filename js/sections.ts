@@ -1,0 +1,126 @@
+/** The byte sections of a segment (ids, documents), read chunk by chunk through the cache. */
+import { allOf } from './all.js';
+import type { CacheScope } from './cache.js';
+import { SealvecError } from './errors.js';
+import { CHUNK_PLAIN, type ObjectReader } from './object.js';
+
+// A text that begins with a byte order mark keeps it.
+export const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** Rows of a segment by their value of a field: those of value v are rows[starts[v]] and on. */
+export interface Column {
+  /** Distinct, but for arrays and objects; undefined where the field is missing. */
+  readonly values: readonly unknown[];
+  readonly starts: Uint32Array;
+  readonly rows: Uint32Array;
+}
+
+/** Bytes up to which a loop is faster than a decoder. */
+const SHORT = 32;
+
+/** A text, short ones faster than by the decoder. */
+export function decodeShort(bytes: Uint8Array): string {
+  if (bytes.length > SHORT) return decoder.decode(bytes);
+  let text = '';
+  for (const byte of bytes) {
+    if (byte > 127) return decoder.decode(bytes);
+    text += String.fromCharCode(byte);
+  }
+  return text;
+}
+
+function readU32(bytes: Uint8Array, at: number): number {
+  const high = (bytes[at + 3] ?? 0) << 24;
+  return (high | (bytes[at + 2] ?? 0) << 16 | (bytes[at + 1] ?? 0) << 8 | (bytes[at] ?? 0)) >>> 0;
+}
+
+export class Sections {
+  readonly #reader: ObjectReader;
+  readonly #cache: CacheScope;
+  /** Rows of the segment. */
+  readonly #rows: number;
+  /** Chunks in memory, by section and number. */
+  readonly #near: (Uint8Array | undefined)[][] = [];
+
+  constructor(reader: ObjectReader, cache: CacheScope, rows: number) {
+    this.#reader = reader;
+    this.#cache = cache;
+    this.#rows = rows;
+  }
+
+  /** Opens one chunk and hands it to `use`, which must not keep it. */
+  async #chunk(section: number, chunk: number, use: (bytes: Uint8Array) => void): Promise<void> {
+    return this.#cache.load(`${section}/${chunk}`, async () => {
+      const from = chunk * CHUNK_PLAIN;
+      const to = Math.min(from + CHUNK_PLAIN, this.#reader.ref.lengths[section] ?? 0);
+      const value = await this.#reader.read(section, from, to);
+      const near = this.#near[section] ??= [];
+      near[chunk] = value;
+      const drop = (): void => {
+        near[chunk] = undefined;
+        value.fill(0);
+      };
+      return { value, bytes: value.length, drop };
+    }, use);
+  }
+
+  /**
+   * Plain bytes [from, to) of a section if they lie in one chunk that is in memory, to be used before
+   * anything is awaited.
+   */
+  #peek(section: number, from: number, to: number): Uint8Array | undefined {
+    const chunk = Math.floor(from / CHUNK_PLAIN);
+    const start = chunk * CHUNK_PLAIN;
+    const value = this.#near[section]?.[chunk];
+    if (!value || from > to || to > start + value.length) return undefined;
+    if (this.#cache.limited) this.#cache.touch(`${section}/${chunk}`);
+    return value.subarray(from - start, to - start);
+  }
+
+  /** Plain bytes [from, to) of a section, through the cache. */
+  async bytes(section: number, from: number, to: number): Promise<Uint8Array> {
+    if (from > to || to > (this.#reader.ref.lengths[section] ?? 0)) {
+      const message = `an offset of a segment runs past section ${section}`;
+      throw new SealvecError('CORRUPTED', message);
+    }
+    const out = new Uint8Array(to - from);
+    const first = Math.floor(from / CHUNK_PLAIN);
+    const last = Math.ceil(to / CHUNK_PLAIN);
+    await allOf(Array.from({ length: last - first }, (_, i) => {
+      const start = (first + i) * CHUNK_PLAIN;
+      return this.#chunk(section, first + i, (chunk) => {
+        const part = chunk.subarray(Math.max(from - start, 0), Math.min(to - start, CHUNK_PLAIN));
+        out.set(part, Math.max(start - from, 0));
+      });
+    }));
+    return out;
+  }
+
+  /** The bytes of one row of a blob section, if they are in memory. */
+  peekBlob(section: number, row: number): Uint8Array | undefined {
+    const pair = this.#peek(section, row * 4, row * 4 + 8);
+    if (!pair) return undefined;
+    const base = (this.#rows + 1) * 4;
+    return this.#peek(section, base + readU32(pair, 0), base + readU32(pair, 4));
+  }
+
+  /** The bytes of one row of a blob section; without waiting where they are in memory. */
+  async blob(section: number, row: number): Promise<Uint8Array> {
+    const near = this.peekBlob(section, row);
+    if (near) return near.slice();
+    const at = row * 4;
+    const pair = await this.bytes(section, at, at + 8);
+    const base = (this.#rows + 1) * 4;
+    return this.bytes(section, base + readU32(pair, 0), base + readU32(pair, 4));
+  }
+
+  /** All blobs of a section, as the bytes of each row. */
+  async blobs(section: number): Promise<Uint8Array[]> {
+    const bytes = await this.#reader.read(section, 0, this.#reader.ref.lengths[section] ?? 0);
+    const view = new DataView(bytes.buffer);
+    const base = (this.#rows + 1) * 4;
+    return Array.from({ length: this.#rows }, (_, row) => bytes.subarray(
+      base + view.getUint32(row * 4, true), base + view.getUint32(row * 4 + 4, true),
+    ));
+  }
+}
