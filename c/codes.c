@@ -45,11 +45,8 @@
 #define LEAST_DIM 32u
 #define GROUP 32u
 #define ROUND 12582912.0f
-#define SMALLEST 1e-36f
-#define MOST_QUERY 2047.0f
 
 static uint32_t padded_of(uint32_t dim) { return round_up(dim, GROUP); }
-
 static uint32_t stride_of(uint32_t dim) { return padded_of(dim) / 2; }
 
 uint32_t sv_block_rows(uint32_t dim) {
@@ -63,15 +60,14 @@ double sv_codes_size(uint32_t n, uint32_t dim) {
          (double)n * stride_of(dim) + 8.0 * round_up(n, 4);
 }
 
-/* walk_blocks calls for each block of each list, in order. */
 double sv_codes_length(const uint32_t *starts, uint32_t n_lists,
                        uint32_t dim) {
   const uint32_t most = sv_block_rows(dim);
   double bytes = 0;
   for (uint32_t l = 0; l < n_lists; l++) {
     const uint32_t n = starts[l + 1] - starts[l];
-    bytes += n / most * sv_codes_size(most, dim) +
-             sv_codes_size(n % most, dim);
+    bytes += n / most * sv_codes_size(most, dim);
+    bytes += sv_codes_size(n % most, dim);
   }
   return bytes;
 }
@@ -81,10 +77,8 @@ double sv_codes_length(const uint32_t *starts, uint32_t n_lists,
 /* take_row writes what of a row is coded: the row, or the unit row. */
 static KERNEL void take_row(int32_t metric, const float *x, uint32_t dim,
                             float *out) {
-  if (metric != SV_COSINE) {
-    memcpy(out, x, dim * sizeof *x);
-    return;
-  }
+  memcpy(out, x, dim * sizeof *x);
+  if (metric != SV_COSINE) return;
   const double square = -sv_distance(SV_INNER_PRODUCT, x, x, dim);
   const double factor = square > 0 ? 1 / sqrt(square) : 0;
   for (uint32_t t = 0; t < dim; t++) out[t] = (float)((double)x[t] * factor);
@@ -101,8 +95,7 @@ static KERNEL void mean_of(int32_t metric, const float *rows, uint32_t n,
   }
 }
 
-/* subtract takes the origin and a center off, and writes zeros to whole
- * groups. */
+/* subtract also writes zeros to whole groups. */
 static KERNEL void subtract(const float *origin, const float *center,
                             uint32_t dim, float *x) {
   for (uint32_t t = 0; t < dim; t++) x[t] = x[t] - origin[t] - center[t];
@@ -118,7 +111,7 @@ int32_t sv_codes_origin(int32_t metric, const float *rows, uint32_t n,
 static float greatest(const float *x, uint32_t n) {
   float most = 0;
   for (uint32_t t = 0; t < n; t++)
-    if (fabsf(x[t]) > most) most = fabsf(x[t]);
+    most = fabsf(x[t]) > most ? fabsf(x[t]) : most;
   return most;
 }
 
@@ -130,7 +123,7 @@ static int32_t nearest_int(float x) {
   return (int32_t)((uint32_t)bits << 10) >> 10;
 }
 
-/* The sums over one row: r.r, r.(k - 7.5), |k - 7.5|^2, c.(k - 7.5). */
+/* Of one row: r.r, r.(k - 7.5), |k - 7.5|^2, c.(k - 7.5). */
 struct sums {
   float rr, rk, kk, ck;
 };
@@ -248,6 +241,7 @@ static void encode_block(int32_t metric, const float *rows, uint32_t n,
   float *center = scratch, *residual = scratch + padded;
   struct code_head *head = (struct code_head *)(void *)out;
   uint8_t *codes = out + sizeof *head + padded;
+  head->zero = 0;
   float *steps = (float *)(void *)(codes + (size_t)n * stride_of(dim));
   float *shifts = steps + round_up(n, 4), reach = 0;
   memset(steps, 0, 8 * round_up(n, 4));
@@ -263,7 +257,6 @@ static void encode_block(int32_t metric, const float *rows, uint32_t n,
     if (length > reach) reach = length;
   }
   head->reach = (sqrtf(head->square) + reach) * 1.00001f;
-  head->zero = 0;
 }
 
 int32_t sv_codes_encode(int32_t metric, const float *rows, uint32_t dim,
@@ -290,11 +283,10 @@ size_t sv_probe_size(uint32_t dim) {
   return sizeof(struct probe) + (size_t)padded_of(dim) * 8;
 }
 
-/* query_limit is what components may be without their sums passing 2^31:
- * 3840 * 2 for each group of 32. */
+/* query_limit: sums stay under 2^31 with 3840 * 2 for each group of 32. */
 static float query_limit(uint32_t dim) {
   const float limit = 0x1p31f / 7680 / (float)(padded_of(dim) / GROUP) - 1;
-  return limit < MOST_QUERY ? floorf(limit) : MOST_QUERY;
+  return limit < 2047 ? floorf(limit) : 2047;
 }
 
 void probe_prepare(struct probe *probe, int32_t metric, const float *query,
@@ -360,11 +352,11 @@ void probe_block(const struct probe *probe, const uint8_t *block, uint32_t n,
   const float span = length + head->reach;
   const float other =
       squares ? span : length + probe->origin_norm + head->reach;
-  terms->slack = rounding * span * other + SMALLEST +
+  terms->slack = rounding * span * other + 1e-36f +
                  twice * z * probe->scale * head->reach;
   float square = probe->square;
   if (squares) square = square - 2 * product + head->square;
-  if (square < 0) square = 0;
+  square = square < 0 ? 0 : square;
   terms->base = squares ? square : probe->base - product;
   terms->weight = twice * z * sqrtf(square + terms->slack);
   terms->factor = twice * probe->scale;
@@ -372,8 +364,8 @@ void probe_block(const struct probe *probe, const uint8_t *block, uint32_t n,
   terms->query = plain + padded;
   terms->groups = padded / GROUP;
   terms->codes = block + sizeof *head + padded;
-  terms->steps =
-      (const float *)(const void *)(terms->codes + (size_t)n * stride_of(dim));
+  terms->steps = (const float *)(const void *)(terms->codes +
+                                               (size_t)n * stride_of(dim));
   terms->shifts = terms->steps + round_up(n, 4);
 }
 

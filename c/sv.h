@@ -3,8 +3,8 @@
  *
  * The core is bytes and arithmetic: it opens no file, draws no randomness,
  * allocates nothing but what sv_alloc hands out (sv_stretch excepted), and
- * keeps no pointer between calls. Every buffer belongs to the caller. Sizes
- * are asked first (sv_..._size) and are checked for overflow.
+ * keeps no pointer between calls. Every buffer is the caller's. Sizes are
+ * asked first (sv_..._size), and checked for overflow.
  *
  * Convention: every function that can fail returns int32_t, >= 0 for success
  * (0, or a count where the text says so) and < 0 for one code of
@@ -39,12 +39,10 @@
 #define SV_NONCE_BYTES 24u
 #define SV_TAG_BYTES 16u
 #define SV_HASH_BYTES 32u
-#define SV_SIGNATURE_BYTES 64u
 #define SV_AAD_MAX 128u
 
 #define SV_MAX_DIM 16384u
 #define SV_MAX_LISTS 1048576u
-#define SV_MAX_K 1048576u
 
 /* Centroids side by side in a packed matrix. */
 #define SV_PACK_LANES 8u
@@ -79,9 +77,7 @@ enum sv_metric {
 
 /* sv_error_meaning returns the meaning of a code, "no error" for >= 0. */
 const char *sv_error_meaning(int32_t code);
-
-/* sv_alloc returns size bytes aligned to 16, or NULL. sv_free gives them
- * back, NULL too, without wiping: see sv_wipe. */
+/* sv_alloc returns size bytes aligned to 16, or NULL; sv_free wipes none. */
 void *sv_alloc(size_t size);
 void sv_free(void *memory);
 
@@ -99,7 +95,6 @@ int32_t sv_check_rows(int32_t metric, const float *rows, uint32_t n,
 
 /* sv_norms writes |x| of each row, rounded from f64, to norms[n]. */
 int32_t sv_norms(const float *rows, uint32_t n, uint32_t dim, float *norms);
-
 /* sv_route_rows writes the routed rows, n * sv_route_dim floats: dim, or for
  * SV_INNER_PRODUCT dim + 1. Only that uses max_norm; a longer row gets 0 as
  * its last component. */
@@ -283,18 +278,16 @@ int32_t sv_rank_lists(const float *routed, uint32_t dim, const float *packed,
                       const float *half_norms, uint32_t k, uint32_t *order,
                       float *distances, void *scratch);
 
-/* sv_list_gaps writes to gaps[list] what stop_ratio * r^2 must reach for
- * sv_scan_run to visit that list, which is j-th of the order:
- * (D_j - D_0) (j + 1)^0.75, D being the distances. */
+/* sv_list_gaps writes to gaps[list] what stop_ratio * r^2 must reach for a
+ * scan to visit it: (D_j - D_0) (j + 1)^0.75, j its place, D the distances. */
 int32_t sv_list_gaps(const uint32_t *order, const float *distances, uint32_t k,
                      double *gaps);
 
 /* ---- codes.c ----------------------------------------------------------- */
 
-/* Rows of 32 components or more have codes, four bits per component, block
- * by block: list l is rows [starts[l], starts[l + 1]), cut into blocks of
- * sv_block_rows rows, the last one of what is left. sv_codes_size returns the
- * bytes of one block, sv_codes_length those of all (0 under 32 components). */
+/* Rows of 32 components or more have codes, four bits each, block by block:
+ * list l is rows [starts[l], starts[l + 1]), cut into blocks of sv_block_rows.
+ * sv_codes_size returns the bytes of one, sv_codes_length those of all. */
 uint32_t sv_block_rows(uint32_t dim);
 double sv_codes_size(uint32_t n, uint32_t dim);
 double sv_codes_length(const uint32_t *starts, uint32_t n_lists,
@@ -334,27 +327,24 @@ struct sv_candidate {
 struct sv_scan {
   const float *query;          /* dim floats, the row as given */
   const struct sv_block *blocks;
-  const uint32_t *list_starts; /* n_lists + 2: blocks of group g are
-                                  [list_starts[g], list_starts[g+1]); group
-                                  0 .. n_lists-1 are the lists, group n_lists
-                                  the rows in no list, scanned first */
+  const uint32_t *list_starts; /* n_lists + 2: where the blocks of a list
+                                  begin; after those of all lists come those
+                                  of the rows in no list, scanned first */
   uint32_t *order;             /* n_lists, from sv_rank_lists */
   float *order_distances;
-  const uint8_t *live;         /* bit per row number, 1 = may be returned;
-                                  NULL: all */
+  const uint8_t *live;         /* bit per row that may be found; NULL: all */
   const float *const *origins; /* per segment; NULL: rows have no codes */
-  void *probes;                /* sv_probe_size per segment, each begun by
-                                  -1 (i32) */
+  void *probes;                /* sv_probe_size per segment, first i32 -1 */
   struct sv_candidate *candidates; /* room of them */
   struct sv_topk top, bounds;  /* bounds: as many, of upper bounds */
   const float *packed, *half_norms; /* these four are for sv_scan_begin */
-  float *routed;               /* sv_route_dim floats */
-  void *rank_scratch;          /* sv_rank_scratch_size(n_lists) bytes */
+  float *routed;               /* sv_route_dim floats; sv_rank_scratch_size */
+  void *rank_scratch;
   double query_norm;           /* |query| */
   double scale, offset;        /* from sv_route_query */
   float max_norm, stop_ratio;  /* see sv_scan_run */
-  float z;                     /* sqrt(dim) / 2: estimates rule nothing out
-                                  that belongs; 1: seldom, see codes.c */
+  float z;                     /* bound of estimates, see codes.c; all rows
+                                  visited are found from sqrt(dim) / 2 up */
   int32_t metric;
   uint32_t dim, n_lists;
   uint32_t n_probes;           /* lists to visit, more only to find k */
@@ -395,8 +385,8 @@ int32_t sv_scan_ahead(struct sv_scan *scan, int32_t vectors, uint32_t most,
 
 /* ---- segment.c --------------------------------------------------------- */
 
-/* sv_order_by_list sorts row numbers by list, stable (counting sort):
- * order[n], and starts[n_lists + 1]. MALFORMED when a list is >= n_lists. */
+/* sv_order_by_list sorts row numbers by list, stable, to order[n] and
+ * starts[n_lists + 1]. MALFORMED when a list is >= n_lists. */
 int32_t sv_order_by_list(const uint32_t *lists, uint32_t n, uint32_t n_lists,
                          uint32_t *order, uint32_t *starts);
 
@@ -420,18 +410,16 @@ int32_t sv_blobs_gather(const uint8_t *section, uint32_t n_rows,
                         const uint32_t *picks, uint32_t n, uint8_t *out,
                         size_t capacity);
 
-/* sv_blobs_concat_size, sv_blobs_concat: one blob section out of several,
- * sections one after another in memory, lengths[n_sections] bytes each with
- * n_rows[n_sections] rows. */
+/* sv_blobs_concat: one blob section out of several that lie one after
+ * another, of lengths[n_sections] bytes and n_rows[n_sections] rows. */
 double sv_blobs_concat_size(const uint32_t *lengths, const uint32_t *n_rows,
                             uint32_t n_sections);
 int32_t sv_blobs_concat(const uint8_t *sections, const uint32_t *lengths,
                         const uint32_t *n_rows, uint32_t n_sections,
                         uint8_t *out, size_t capacity);
 
-/* An id table is n entries of 12 bytes, u64 hash | u32 row, ascending by
- * (hash, row). sv_ids_sort builds it from the hashes of rows 0 .. n-1;
- * scratch holds 12 n bytes. */
+/* An id table is n entries, u64 hash | u32 row, ascending. sv_ids_sort builds
+ * it from the hashes of rows 0 .. n-1; scratch holds 12 n bytes. */
 int32_t sv_ids_sort(const uint64_t *hashes, uint32_t n, uint8_t *table,
                     uint8_t *scratch);
 /* sv_ids_check verifies order and rows < n. Safe for untrusted bytes. */
@@ -443,10 +431,8 @@ int32_t sv_ids_find(const uint8_t *table, uint32_t n, const uint64_t *hashes,
 
 /* ---- seal.c ------------------------------------------------------------ */
 
-/* sv_hash: BLAKE2b-256. */
+/* sv_hash: BLAKE2b-256; sv_derive: keyed, of 16 <= out_length <= 64 bytes. */
 int32_t sv_hash(const uint8_t *bytes, size_t length, uint8_t out[32]);
-
-/* sv_derive: keyed BLAKE2b of context; 16 <= out_length <= 64. */
 int32_t sv_derive(const uint8_t key[32], const uint8_t *context,
                   size_t context_length, uint8_t *out, size_t out_length);
 
@@ -459,19 +445,18 @@ int32_t sv_stretch(const uint8_t *passphrase, size_t length,
                    const uint8_t salt[16], uint32_t memory_kib,
                    uint32_t passes, uint8_t *out, size_t out_length);
 
-/* sv_seal writes nonce | ciphertext | tag (length + 40 bytes) with
- * XChaCha20-Poly1305-IETF. out may not overlap plain. */
+/* sv_seal writes nonce | ciphertext | tag, length + 40 bytes, with
+ * XChaCha20-Poly1305-IETF; not in place. */
 int32_t sv_seal(const uint8_t key[32], const uint8_t nonce[24],
                 const uint8_t *aad, size_t aad_length, const uint8_t *plain,
                 size_t length, uint8_t *out);
 
-/* sv_open reverses sv_seal; length is that of the sealed bytes, out gets
- * length - 40. AUTH_FAILED leaves out zeroed. Safe for untrusted bytes. */
+/* sv_open reverses it: length sealed bytes to length - 40. AUTH_FAILED leaves
+ * out zeroed. Safe for untrusted bytes. */
 int32_t sv_open(const uint8_t key[32], const uint8_t *aad, size_t aad_length,
                 const uint8_t *sealed, size_t length, uint8_t *out);
 
-/* sv_chunk_count returns how many chunks a section of that many bytes takes
- * (0 for 0). sv_sealed_size returns its sealed bytes. */
+/* What a section takes: chunks, and sealed bytes. */
 uint32_t sv_chunk_count(size_t plain_length);
 size_t sv_sealed_size(size_t plain_length);
 
@@ -508,10 +493,8 @@ int32_t sv_sign(const uint8_t seed[32], const uint8_t *message,
 int32_t sv_verify(const uint8_t public_key[32], const uint8_t *message,
                   size_t length, const uint8_t signature[64]);
 
-/* sv_equal returns whether two buffers are equal, in constant time. */
+/* sv_equal compares in constant time; no compiler drops an sv_wipe. */
 int32_t sv_equal(const uint8_t *x, const uint8_t *y, size_t length);
-
-/* sv_wipe zeroes memory in a way no compiler drops. */
 void sv_wipe(void *memory, size_t length);
 
 #endif

@@ -77,8 +77,9 @@ const COMBINE = {
 /** A bit per row of the segment, 1 where its metadata matches. */
 async function matchingRows(segment: Segment, query: Query): Promise<Uint8Array> {
   const result = new Uint8Array(Math.ceil(segment.rows / 8)).fill(255);
-  const take = (combine: (x: number, y: number) => number, to: Uint8Array, from: Uint8Array): void =>
-    from.forEach((byte, i) => { to[i] = combine(to[i] ?? 0, byte); });
+  const take = (
+    combine: (x: number, y: number) => number, to: Uint8Array, from: Uint8Array,
+  ): void => from.forEach((byte, i) => { to[i] = combine(to[i] ?? 0, byte); });
   for (const [key, value] of Object.entries(query)) {
     if (key === '$field') {
       take(COMBINE.$and, result, await fieldRows(segment, value as FieldQuery));

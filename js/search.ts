@@ -1,4 +1,4 @@
-/** One query over one snapshot: one call of the core, and what it finds missing loaded meanwhile. */
+/** One query over one snapshot: one call of the core, with what is missing loaded in between. */
 import type { Cache } from './cache.js';
 import type { Arena } from './core.js';
 import { coreMetric, publicDistance, routeDimension } from './metric.js';

@@ -65,8 +65,8 @@ export class Sections {
   }
 
   /**
-   * Plain bytes [from, to) of a section if they lie in one chunk that is in memory, to be used before
-   * anything is awaited.
+   * Plain bytes [from, to) of a section if they lie in one chunk that is in memory, to be used
+   * before anything is awaited.
    */
   #peek(section: number, from: number, to: number): Uint8Array | undefined {
     const chunk = Math.floor(from / CHUNK_PLAIN);

@@ -1,6 +1,7 @@
 /* distance.c against sums in long double. */
 #include "check.h"
-#include "sv.h"
+#define SV_ALLOCATOR
+#include "internal.h"
 
 #define MAX_DIM 67u
 #define ALIGNMENTS 4u

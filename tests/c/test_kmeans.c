@@ -1,6 +1,8 @@
 /* kmeans.c: properties of Lloyd's iterations and of the stop rules;
  * test_split.c has empty lists and edges. */
 #include "kmeans_run.h"
+#define SV_ALLOCATOR
+#include "internal.h"
 
 static void passes(void) {
   for (uint32_t round = 0; round < 20; round++) {

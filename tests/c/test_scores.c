@@ -1,6 +1,7 @@
 /* scores.c against its definition. */
 #include "check.h"
-#include "sv.h"
+#define SV_ALLOCATOR
+#include "internal.h"
 
 struct packed {
   uint32_t k, dim;

@@ -1,7 +1,8 @@
 /* sieve.c against comparing everything by sv_squared_l2: the same lists,
  * neighbours and distances to the bit, on data that make it hard. */
 #include "check.h"
-#include "sv.h"
+#define SV_ALLOCATOR
+#include "internal.h"
 
 #define MAX_DIM 67u
 

@@ -271,7 +271,9 @@ describe('the C', () => {
       sieve: ['distance'],
       balance: ['distance'],
       kmeans: ['sieve', 'distance', 'balance'],
-      lists: ['scores', 'distance', 'topk'],
+      lists: ['scores', 'distance'],
+      codes: ['distance'],
+      scan: ['codes', 'lists', 'distance', 'topk'],
     };
     for (const [name, source] of sources) {
       const used = [...source.matchAll(/\b(sv_\w+)\s*\(/g)].map(([, symbol]) =>

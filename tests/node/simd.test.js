@@ -16,12 +16,15 @@ const SEED = Number(process.env.SEED ?? 1);
 
 // Struct layouts, as C lays them out for wasm32: pointers and u32 take 4 bytes, f64 and u64 begin
 // at multiples of 8.
-const BLOCK = { vectors: 0, norms: 4, nRows: 8, firstRow: 12, size: 16 };
+const BLOCK = {
+  vectors: 0, norms: 4, codes: 8, nRows: 12, firstRow: 16, segment: 20, size: 24,
+};
 const SCAN = {
-  query: 0, blocks: 4, listStarts: 8, order: 12, orderDistances: 16, live: 20,
-  topK: 24, topCount: 28, topDistances: 32, topRows: 36,
-  queryNorm: 40, scale: 48, offset: 56, stopRatio: 64, metric: 68, dim: 72, nLists: 76,
-  nProbes: 80, minProbes: 84, position: 88, block: 92, rowsScanned: 96, missing: 100, size: 104,
+  query: 0, blocks: 4, listStarts: 8, live: 20, origins: 24, probes: 28, candidates: 32,
+  topK: 36, topCount: 40, topDistances: 44, topRows: 48,
+  boundsK: 52, boundsCount: 56, boundsDistances: 60, boundsRows: 64,
+  queryNorm: 88, scale: 96, stopRatio: 116, z: 120, metric: 124, dim: 128,
+  nSegments: 144, room: 148, nCandidates: 152, position: 156, rowsScanned: 168, size: 184,
 };
 const KMEANS = {
   n: 0, dim: 4, k: 8, nGroups: 12, maxIters: 16, tolerance: 20, stall: 24, balance: 28,
@@ -268,8 +271,35 @@ test('ranks lists in the same order', () => {
   }
 });
 
+/** Codes of all blocks, in as many segments, and what a scan by them takes. */
+function addCodes(core, sv, { at, metric, dim, k, blocks, pointers, table }) {
+  const room = 64 + blocks.reduce((sum, b) => sum + b.length / dim, 0);
+  const probe = sv.sv_probe_size(dim);
+  const parts = {
+    origins: core.reserve(4 * blocks.length), probes: core.reserve(blocks.length * probe),
+    candidates: core.out(16 * room), boundsDistances: core.out(8 * k), boundsRows: core.out(4 * k),
+    room, boundsK: k, nSegments: blocks.length,
+  };
+  const scratch = core.reserve(8 * dim + 256);
+  blocks.forEach((b, i) => {
+    const starts = core.put(Uint32Array.of(0, b.length / dim));
+    const origin = core.out(4 * dim);
+    const codes = core.out(sv.sv_codes_length(starts, 1, dim));
+    sv.sv_codes_origin(metric, pointers[i], b.length / dim, dim, scratch, origin);
+    sv.sv_codes_encode(metric, pointers[i], dim, starts, 1, origin, scratch, codes);
+    const view = core.view();
+    view.setUint32(table + BLOCK.size * i + BLOCK.codes, codes, true);
+    view.setUint32(table + BLOCK.size * i + BLOCK.segment, i, true);
+    view.setUint32(parts.origins + 4 * i, origin, true);
+    view.setInt32(parts.probes + i * probe, -1, true);
+  });
+  const view = core.view();
+  for (const [name, value] of Object.entries(parts)) view.setUint32(at + SCAN[name], value, true);
+  view.setFloat32(at + SCAN.z, 1 + below(3), true);
+}
+
 /** Lays an index of one group of blocks out in memory and scans it to its end. */
-function scan(core, sv, { metric, dim, k, blocks, query, live, shift }) {
+function scan(core, sv, { metric, dim, k, blocks, query, live, shift, coded }) {
   const at = core.reserve(SCAN.size);
   const table = core.reserve(BLOCK.size * blocks.length);
   const distances = core.out(8 * k);
@@ -296,6 +326,7 @@ function scan(core, sv, { metric, dim, k, blocks, query, live, shift }) {
     firstRow += b.length / dim;
   });
   new Uint8Array(core.exports.memory.buffer, at, SCAN.size).fill(0);
+  if (coded) addCodes(core, sv, { at, metric, dim, k, blocks, pointers, table });
   const fields = {
     query: queryAt, blocks: table, listStarts: starts, live: liveAt, topK: k,
     topDistances: distances, topRows: rows, metric, dim,
@@ -304,9 +335,8 @@ function scan(core, sv, { metric, dim, k, blocks, query, live, shift }) {
   view.setFloat64(at + SCAN.queryNorm, Math.hypot(...query), true);
   view.setFloat64(at + SCAN.scale, 1, true);
   view.setFloat32(at + SCAN.stopRatio, Infinity, true);
-  const code = sv.sv_scan_run(at);
-  sv.sv_topk_sort(at + SCAN.topK);
-  const counters = ['topCount', 'rowsScanned', 'position'];
+  const code = sv.sv_scan_next(at);
+  const counters = ['topCount', 'rowsScanned', 'position', 'boundsCount', 'nCandidates'];
   return [code, ...counters.map((field) => view.getUint32(at + SCAN[field], true))];
 }
 
@@ -320,7 +350,24 @@ test('finds the same rows at the same distances', () => {
       const { value } = both(`sv_scan_run metric=${metric} dim=${dim}`, (core, sv) => (
         scan(core, sv, { metric, dim, k, blocks, query, live, shift })
       ));
-      if (!live) assert.deepEqual(value, [0, Math.min(k, n), n, 1]);
+      if (!live) assert.deepEqual(value.slice(0, 4), [0, Math.min(k, n), n, 1]);
+    }
+  }
+});
+
+test('codes rows alike, and finds the same by their codes', () => {
+  for (const dim of [...Array.from({ length: 70 }, (_, i) => 32 + i), 784, 1025]) {
+    for (const metric of METRICS) {
+      const blocks = Array.from({ length: 1 + below(3) }, () => rowsOf(dim * (1 + below(14))));
+      const n = blocks.reduce((sum, b) => sum + b.length / dim, 0);
+      const live = below(2) ? Uint8Array.from({ length: (n + 7) >> 3 }, () => below(256)) : null;
+      const [k, query, shift] = [1 + below(12), rowsOf(dim), below(5)];
+      const before = state;
+      const { value } = both(`sv_codes_encode metric=${metric} dim=${dim}`, (core, sv) => {
+        state = before;
+        return scan(core, sv, { metric, dim, k, blocks, query, live, shift, coded: true });
+      });
+      if (!live) assert.deepEqual(value.slice(0, 4), [0, Math.min(k, n), n, 1]);
     }
   }
 });
