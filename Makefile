@@ -219,7 +219,7 @@ embedded = const [core, worker] = process.argv.slice(1).map((name) => fs.readFil
 workers := dist/training-worker.js dist/training-worker-node.js
 build/variants: build/js/.ready build/js/sealvec.wasm $(workers) Makefile
 	$(call variant,browser,platform-browser:platform assets-browser:assets,training-worker)
-	@cd build/browser && for part in reading writing managing training filter; do \
+	@cd build/browser && for part in reading writing managing training filter-rows; do \
 	  { echo 'import "./index.js";'; cat $$part.js; } >$$part.new && mv $$part.new $$part.js; done
 	@echo '{ "type": "module" }' >build/browser/package.json
 	$(call variant,inline,assets-inline:assets,training-worker-node)

@@ -60,18 +60,6 @@ double sv_codes_size(uint32_t n, uint32_t dim) {
          (double)n * stride_of(dim) + 8.0 * round_up(n, 4);
 }
 
-double sv_codes_length(const uint32_t *starts, uint32_t n_lists,
-                       uint32_t dim) {
-  const uint32_t most = sv_block_rows(dim);
-  double bytes = 0;
-  for (uint32_t l = 0; l < n_lists; l++) {
-    const uint32_t n = starts[l + 1] - starts[l];
-    bytes += n / most * sv_codes_size(most, dim);
-    bytes += sv_codes_size(n % most, dim);
-  }
-  return bytes;
-}
-
 /* ---- encoding ---------------------------------------------------------- */
 
 /* take_row writes what of a row is coded: the row, or the unit row. */
@@ -100,12 +88,6 @@ static KERNEL void subtract(const float *origin, const float *center,
                             uint32_t dim, float *x) {
   for (uint32_t t = 0; t < dim; t++) x[t] = x[t] - origin[t] - center[t];
   for (uint32_t t = dim; t < padded_of(dim); t++) x[t] = 0;
-}
-
-int32_t sv_codes_origin(int32_t metric, const float *rows, uint32_t n,
-                        uint32_t dim, float *scratch, float *origin) {
-  mean_of(metric, rows, n, dim, scratch, origin);
-  return 0;
 }
 
 static float greatest(const float *x, uint32_t n) {
@@ -259,18 +241,23 @@ static void encode_block(int32_t metric, const float *rows, uint32_t n,
   head->reach = (sqrtf(head->square) + reach) * 1.00001f;
 }
 
-int32_t sv_codes_encode(int32_t metric, const float *rows, uint32_t dim,
-                        const uint32_t *starts, uint32_t n_lists,
-                        const float *origin, float *scratch, uint8_t *out) {
+double sv_codes_encode(int32_t metric, const float *rows, uint32_t dim,
+                       const uint32_t *starts, uint32_t n_lists,
+                       float *origin, uint8_t *out) {
   const uint32_t most = sv_block_rows(dim);
+  float *scratch = origin + padded_of(dim);
+  double bytes = 0;
+  if (dim < LEAST_DIM) return 0;
+  if (out) mean_of(metric, rows, starts[n_lists], dim, scratch, origin);
   for (uint32_t l = 0; l < n_lists; l++)
     for (uint32_t at = starts[l]; at < starts[l + 1]; at += most) {
       const uint32_t left = starts[l + 1] - at, n = left < most ? left : most;
-      encode_block(metric, rows + (size_t)at * dim, n, dim, origin, scratch,
-                   out);
-      out += (size_t)sv_codes_size(n, dim);
+      if (out)
+        encode_block(metric, rows + (size_t)at * dim, n, dim, origin, scratch,
+                     out + (size_t)bytes);
+      bytes += sv_codes_size(n, dim);
     }
-  return 0;
+  return bytes;
 }
 
 /* ---- queries ----------------------------------------------------------- */

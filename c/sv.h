@@ -287,20 +287,17 @@ int32_t sv_list_gaps(const uint32_t *order, const float *distances, uint32_t k,
 
 /* Rows of 32 components or more have codes, four bits each, block by block:
  * list l is rows [starts[l], starts[l + 1]), cut into blocks of sv_block_rows.
- * sv_codes_size returns the bytes of one, sv_codes_length those of all. */
+ * sv_codes_size returns the bytes of one block of n rows. */
 uint32_t sv_block_rows(uint32_t dim);
 double sv_codes_size(uint32_t n, uint32_t dim);
-double sv_codes_length(const uint32_t *starts, uint32_t n_lists,
-                       uint32_t dim);
 
-/* sv_codes_origin writes the mean of the rows (unit rows for SV_COSINE), and
- * sv_codes_encode the codes of all blocks around it, 16-aligned. scratch
- * holds 2 dim floats, dim rounded up to 32. */
-int32_t sv_codes_origin(int32_t metric, const float *rows, uint32_t n,
-                        uint32_t dim, float *scratch, float *origin);
-int32_t sv_codes_encode(int32_t metric, const float *rows, uint32_t dim,
-                        const uint32_t *starts, uint32_t n_lists,
-                        const float *origin, float *scratch, uint8_t *out);
+/* sv_codes_encode returns the bytes of all blocks and, unless out is NULL,
+ * writes them, 16-aligned, and to origin the mean of the rows (unit rows for
+ * SV_COSINE), around which they lie; none under 32 components. origin has
+ * room for 3 dim floats, dim rounded up to 32, of which the first dim count. */
+double sv_codes_encode(int32_t metric, const float *rows, uint32_t dim,
+                       const uint32_t *starts, uint32_t n_lists,
+                       float *origin, uint8_t *out);
 /* sv_probe_size returns the bytes a query takes per segment. */
 size_t sv_probe_size(uint32_t dim);
 

@@ -228,7 +228,7 @@ export class ObjectReader {
   async fetch(section: number, from: number, to: number): Promise<SealedRange> {
     const length = this.ref.lengths[section] ?? 0;
     if (from > to || to > length) {
-      const message = `object ${this.#key}: a range runs past section ${section}`;
+      const message = `object ${this.#key}: a range runs past a section`;
       throw new SealvecError('CORRUPTED', message);
     }
     if (from === to) return { section, from, first: 0, count: 0, sealed: NOTHING, hashes: NOTHING };

@@ -2,7 +2,7 @@
 import { gatherBlobs, textSection } from './blobs.js';
 import type { Clustering } from './clustering.js';
 import type { Arena, Core } from './core.js';
-import { type IndexConfig, type SegmentEntry, SECTIONS, vectorBytes } from './manifest.js';
+import { type IndexConfig, type SegmentEntry, vectorBytes } from './manifest.js';
 import { coreMetric } from './metric.js';
 import { type ObjectContext, sealObject, type SectionSource } from './object.js';
 
@@ -50,26 +50,24 @@ export function hashIds(context: ObjectContext, epoch: number, ids: readonly str
  * list and rows, of the lists that have any.
  */
 function listSections(
-  { core, config, s }: Packing, { n, vectors }: RowBatch, starts: number, counts: Uint32Array,
+  { core, config: { metric, dimension }, s }: Packing, vectors: number, starts: number,
+  counts: Uint32Array,
 ): [SectionSource, SectionSource] {
-  const { metric, dimension } = config;
-  const { exports } = core;
-  const pairs = Uint32Array.from([...counts.entries()].filter(([, rows]) => rows > 0).flat());
-  const nLists = Math.max(counts.length, 1);
-  const length = exports.sv_codes_length(starts, nLists, dimension);
-  const base = length > 0 ? dimension * 4 : 0;
-  const lists = { pointer: s.take(base + pairs.byteLength), length: base + pairs.byteLength };
-  const codes = { pointer: s.take(length), length };
-  core.write(lists.pointer + base, pairs);
-  if (length > 0) {
-    const m = coreMetric(metric);
-    const scratch = s.take(dimension * 8 + 256);
-    exports.sv_codes_origin(m, vectors, n, dimension, scratch, lists.pointer);
-    exports.sv_codes_encode(
-      m, vectors, dimension, starts, nLists, lists.pointer, scratch, codes.pointer,
-    );
-  }
-  return [lists, codes];
+  const nLists = counts.length || 1;
+  const origin = s.take(dimension * 12 + 384);
+  const encode = (out: number): number => core.exports.sv_codes_encode(
+    coreMetric(metric), vectors, dimension, starts, nLists, origin, out,
+  );
+  const length = encode(0);
+  const codes = s.take(length);
+  encode(codes);
+  const words = Uint32Array.from([
+    ...core.words(origin, length && dimension),
+    ...[...counts].flatMap((rows, list) => rows ? [list, rows] : []),
+  ]);
+  return [
+    { pointer: s.put(words), length: words.byteLength }, { pointer: codes, length },
+  ];
 }
 
 function idTable(context: ObjectContext, s: Arena, ids: SectionSource, n: number): SectionSource {
@@ -121,7 +119,7 @@ function storedVectors({ core, config, s }: Packing, batch: RowBatch): SectionSo
   const length = batch.n * vectorBytes(config);
   if (config.precision === 'float32') return { pointer: batch.vectors, length };
   const pointer = s.take(length);
-  const count = batch.n * config.dimension;
+  const count = length / 2;
   core.check(core.exports.sv_f16_encode(batch.vectors, count, pointer), 'vectors');
   core.exports.sv_f16_decode(pointer, count, batch.vectors);
   return { pointer, length };
@@ -142,18 +140,17 @@ export function packSegment(
     const { batch: rows, order, counts, starts }: Ordered = lists === undefined
       ? { batch, order: none, counts: none, starts: s.put(Uint32Array.of(0, batch.n)) }
       : orderByList(packing, batch, nLists, lists);
-    const sections: SectionSource[] = [];
-    sections[SECTIONS.vectors] = storedVectors(packing, rows);
-    [sections[SECTIONS.lists], sections[SECTIONS.codes]] =
-      listSections(packing, rows, starts, counts);
-    sections[SECTIONS.ids] = rows.ids;
-    sections[SECTIONS.idTable] = idTable(context, s, rows.ids, rows.n);
-    sections[SECTIONS.metadata] = rows.metadata;
-    sections[SECTIONS.contents] = rows.contents;
+    // Before the codes, which are of the vectors as they are read again.
+    const vectors = storedVectors(packing, rows);
+    // In the order of SECTIONS.
+    const sections = [
+      ...listSections(packing, rows.vectors, starts, counts), vectors, rows.ids,
+      idTable(context, s, rows.ids, rows.n), rows.metadata, rows.contents,
+    ];
     const { ref, bytes } = sealObject(context, 'segment', sections);
     const entry: SegmentEntry = {
       object: ref, rows: rows.n, listed: lists !== undefined, dead: 0, tombstones: undefined,
-      deadRows: new Uint32Array(),
+      deadRows: none,
     };
     return { entry, bytes, order, counts };
   });

@@ -64,13 +64,9 @@ export interface CoreExports {
 
   sv_block_rows(dim: number): number;
   sv_codes_size(n: number, dim: number): number;
-  sv_codes_length(starts: number, nLists: number, dim: number): number;
-  sv_codes_origin(
-    metric: number, rows: number, n: number, dim: number, scratch: number, origin: number,
-  ): number;
   sv_codes_encode(
     metric: number, rows: number, dim: number, starts: number, nLists: number, origin: number,
-    scratch: number, out: number,
+    out: number,
   ): number;
   sv_probe_size(dim: number): number;
 

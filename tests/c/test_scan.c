@@ -6,7 +6,6 @@
 #define MAX_ROWS 400u
 #define MAX_LISTS 8u
 #define MAX_BLOCKS 40u
-#define SEGMENTS 3u
 
 /* Whether rows have codes. */
 static int coded;
@@ -19,7 +18,7 @@ struct index {
   uint32_t starts[MAX_LISTS + 2], order[MAX_LISTS];
   float order_distances[MAX_LISTS];
   float *vectors[MAX_BLOCKS], *norms[MAX_BLOCKS], *query;
-  float *origins[SEGMENTS];
+  float *origins[MAX_BLOCKS];
   uint8_t *codes[MAX_BLOCKS];
   uint8_t *live;
 };
@@ -51,28 +50,21 @@ static enum kind random_kind(enum kind kind) {
   return random_below(3) ? kind : (enum kind)random_below(NEAR_TIES);
 }
 
-/* encode writes the codes of a block around the origin of its segment, that
- * of the first block that is put into it. */
+/* encode writes the codes of a block, a segment of its own. */
 static void encode(struct index *ix, uint32_t b) {
   struct sv_block *block = ix->blocks + b;
-  const uint32_t starts[] = {0, block->n_rows}, n = block->n_rows;
-  const uint32_t padded = (ix->dim + 31) / 32 * 32;
+  const uint32_t n = block->n_rows, starts[] = {0, n};
   if (!coded) return;
-  float *scratch = make(padded * 2 * sizeof(float));
-  if (!ix->origins[block->segment]) {
-    ix->origins[block->segment] = make(ix->dim * sizeof(float));
-    sv_codes_origin(ix->metric, ix->vectors[b], n, ix->dim, scratch,
-                    ix->origins[block->segment]);
-  }
   const size_t size = (size_t)sv_codes_size(n, ix->dim);
-  CHECK(size == (size_t)sv_codes_length(starts, 1, ix->dim));
+  free(ix->origins[b]);
   free(ix->codes[b]);
+  ix->origins[b] = make((ix->dim + 31) / 32 * 32 * 3 * sizeof(float));
   ix->codes[b] = make(size);
-  CHECK(sv_codes_encode(ix->metric, ix->vectors[b], ix->dim, starts, 1,
-                        ix->origins[block->segment], scratch,
-                        ix->codes[b]) == 0);
   block->codes = ix->codes[b];
-  free(scratch);
+  CHECK(sv_codes_encode(ix->metric, ix->vectors[b], ix->dim, starts, 1, NULL,
+                        NULL) == (double)size);
+  CHECK(sv_codes_encode(ix->metric, ix->vectors[b], ix->dim, starts, 1,
+                        ix->origins[b], ix->codes[b]) == (double)size);
 }
 
 static void encode_all(struct index *ix) {
@@ -91,7 +83,7 @@ static void add_block(struct index *ix, enum kind kind) {
   ix->blocks[b].norms = ix->metric == SV_SQUARED_L2 ? NULL : ix->norms[b];
   ix->blocks[b].n_rows = n;
   ix->blocks[b].first_row = ix->n_rows;
-  ix->blocks[b].segment = random_below(SEGMENTS);
+  ix->blocks[b].segment = b;
   ix->n_rows += n;
   encode(ix, b);
 }
@@ -131,8 +123,8 @@ static void drop_index(struct index *ix) {
     free(ix->vectors[b]);
     free(ix->norms[b]);
     free(ix->codes[b]);
+    free(ix->origins[b]);
   }
-  for (uint32_t i = 0; i < SEGMENTS; i++) free(ix->origins[i]);
   free(ix->query);
   free(ix->live);
 }
@@ -140,8 +132,8 @@ static void drop_index(struct index *ix) {
 static void add_codes(struct sv_scan *scan, const struct index *ix) {
   const size_t probe = sv_probe_size(ix->dim);
   scan->origins = (const float *const *)ix->origins;
-  scan->probes = make(SEGMENTS * probe);
-  for (uint32_t i = 0; i < SEGMENTS; i++)
+  scan->probes = make(MAX_BLOCKS * probe);
+  for (uint32_t i = 0; i < MAX_BLOCKS; i++)
     memset((uint8_t *)scan->probes + i * probe, 255, 4);
   scan->room = 64;
   scan->candidates = make(scan->room * sizeof *scan->candidates);

@@ -280,13 +280,13 @@ function addCodes(core, sv, { at, metric, dim, k, blocks, pointers, table }) {
     candidates: core.out(16 * room), boundsDistances: core.out(8 * k), boundsRows: core.out(4 * k),
     room, boundsK: k, nSegments: blocks.length,
   };
-  const scratch = core.reserve(8 * dim + 256);
   blocks.forEach((b, i) => {
     const starts = core.put(Uint32Array.of(0, b.length / dim));
-    const origin = core.out(4 * dim);
-    const codes = core.out(sv.sv_codes_length(starts, 1, dim));
-    sv.sv_codes_origin(metric, pointers[i], b.length / dim, dim, scratch, origin);
-    sv.sv_codes_encode(metric, pointers[i], dim, starts, 1, origin, scratch, codes);
+    const encode = (origin, out) =>
+      sv.sv_codes_encode(metric, pointers[i], dim, starts, 1, origin, out);
+    const codes = core.out(encode(0, 0));
+    const origin = core.reserve(12 * dim + 512);
+    encode(origin, codes);
     const view = core.view();
     view.setUint32(table + BLOCK.size * i + BLOCK.codes, codes, true);
     view.setUint32(table + BLOCK.size * i + BLOCK.segment, i, true);
