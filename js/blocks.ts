@@ -38,6 +38,24 @@ export function cutBlocks({ exports }: Core, starts: Uint32Array, dimension: num
   };
 }
 
+/**
+ * Row starts out of the same pairs, run after run, whatever their lists: those of lists that the
+ * index has no more, by which the rows were cut into blocks. Without pairs all rows are one run.
+ */
+export function readRuns(bytes: Uint8Array, rows: number): Uint32Array {
+  const reader = new ByteReader(bytes, 'the lists of a segment');
+  const starts = [0];
+  let total = 0;
+  while (reader.left > 0) {
+    reader.u32();
+    total += reader.u32();
+    starts.push(total);
+  }
+  if (bytes.length === 0) starts.push(rows);
+  else if (total !== rows) reader.fail('do not hold all its rows');
+  return Uint32Array.from(starts);
+}
+
 /** Row starts per list out of the pairs (list u32, rows u32) of the lists section. */
 export function readStarts(bytes: Uint8Array, rows: number, nLists: number): Uint32Array {
   const reader = new ByteReader(bytes, 'the lists of a segment');

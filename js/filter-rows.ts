@@ -88,9 +88,9 @@ async function matchingRows(segment: Segment, query: Query): Promise<Uint8Array>
     const name = key as keyof typeof COMBINE;
     const parts = await allOf((value as Query[]).map((part) => matchingRows(segment, part)));
     if (name === '$or') {
-      const any = new Uint8Array(result.length);
-      for (const part of parts) take(COMBINE.$or, any, part);
-      parts.splice(0, parts.length, any);
+      const either = new Uint8Array(result.length);
+      for (const part of parts) take(COMBINE.$or, either, part);
+      parts.splice(0, parts.length, either);
     }
     for (const part of parts) take(name === '$nor' ? COMBINE.$nor : COMBINE.$and, result, part);
   }

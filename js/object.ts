@@ -126,7 +126,7 @@ export function sealObject(
         core.check(core.exports.sv_seal_chunks(
           keyring.keys(epoch).objects.pointer, aad, HEADER, number, length, first, n,
           nonces + first * NONCE, pointer + from, out, hashes,
-        ), 'sealing');
+        ), 'seal');
         const size = Math.min(n * CHUNK_PLAIN, length - from) + n * CHUNK_OVERHEAD;
         core.bytes(out, size, bytes.subarray(chunkAt, chunkAt + size));
         core.bytes(hashes, n * HASH, bytes.subarray(tableAt, tableAt + n * HASH));

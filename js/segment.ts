@@ -3,7 +3,7 @@
  * bytes of its sections are described in c/segment.c.
  */
 import { allOf } from './all.js';
-import { type BlockTable, cutBlocks, readStarts } from './blocks.js';
+import { type BlockTable, cutBlocks, readRuns, readStarts } from './blocks.js';
 import { hex } from './bytes.js';
 import type { Cache, CacheScope, Entry } from './cache.js';
 import { SealvecError } from './errors.js';
@@ -21,7 +21,7 @@ export class Segment {
   readonly config: IndexConfig;
   readonly epoch: number;
   readonly name: string;
-  /** Rows of list l are [starts[l], starts[l + 1]); one list of all rows when not listed. */
+  /** Rows of list l are [starts[l], starts[l + 1]); of some run of them when not listed. */
   readonly starts: Uint32Array;
   readonly listed: boolean;
   readonly blocks: BlockTable;
@@ -59,16 +59,16 @@ export class Segment {
   ): Promise<Segment> {
     const reader = new ObjectReader(context, entry.object);
     const coded = context.core.exports.sv_codes_size(entry.rows, config.dimension) > 0;
-    const { length: bytes, head } = {
-      length: entry.object.lengths[SECTIONS.lists] ?? 0, head: coded ? config.dimension * 4 : 0,
-    };
-    const lists = bytes > 0 ? await reader.read(SECTIONS.lists, 0, bytes) : new Uint8Array(0);
-    if (lists.length < head || (!entry.listed && lists.length > head)) {
-      throw new SealvecError('CORRUPTED', 'the lists of a segment have no valid length');
+    const head = coded ? config.dimension * 4 : 0;
+    const length = entry.object.lengths[SECTIONS.lists] ?? 0;
+    const lists = length > 0 ? await reader.read(SECTIONS.lists, 0, length) : new Uint8Array(0);
+    if (lists.length < head) {
+      throw new SealvecError('CORRUPTED', 'the lists of a segment are cut short');
     }
     const origin = new Float32Array(lists.slice(0, head).buffer);
+    const pairs = lists.subarray(head);
     const starts = entry.listed
-      ? readStarts(lists.subarray(head), entry.rows, nLists) : Uint32Array.of(0, entry.rows);
+      ? readStarts(pairs, entry.rows, nLists) : readRuns(pairs, entry.rows);
     return new Segment(reader, entry, config, cache.scope(), starts, origin);
   }
 

@@ -31,7 +31,7 @@ interface Prepared {
 
 /** What an earlier task must have left. */
 function inTurn<T>(left: T | undefined): T {
-  if (left === undefined) throw new Error('a task came out of turn');
+  if (left === undefined) throw new Error('came out of turn');
   return left;
 }
 

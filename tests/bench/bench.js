@@ -91,9 +91,11 @@ async function measureSealvec({ name: set, rows, dim }) {
     for (let i = 0; i < (QUICK ? 1 : 5); i++) opens.push(await inProcess('first', { ...all, folder }));
     const heldOut = QUICK || rows < 10_000 ? undefined : await inProcess('heldOut', all);
     const arrived = await inProcess('arrive', { ...all, folder });
+    const more = QUICK || rows < 10_000 ? undefined : await run('filtered', all);
     const upsert = median(upserts.map(({ seconds }) => seconds));
     printBuild({ rows, dim, upserts, upsert, one, trained, arrived });
     printUse({ rows, dim, untrained, trained, searches, opens, heldOut });
+    if (more) printMore(more);
     const build = { build: upsert + trained.seconds, buildAlone: upsert + one.seconds };
     return { ...build, one, trained, searches };
   } finally {
@@ -127,6 +129,15 @@ function printUse({ rows, dim, untrained, trained, searches, opens, heldOut }) {
   if (!heldOut) return;
   const recalls = heldOut.map((recall) => recall.toFixed(4)).join(', ');
   line('held out', `rows kept out of the index, targetRecall 0.9, 0.95, 0.99: recall ${recalls}`);
+}
+
+function printMore({ one, filters, batched }) {
+  for (const { share, recall, perSecond } of filters) {
+    line('filtered', `to ${percent(share)}: recall ${recall.toFixed(4)}, ${whole(perSecond)} ` +
+      `queries/s, ${(one / perSecond).toFixed(2)} times the time of one without`);
+  }
+  line('batches', `of 100: ${whole(batched)} queries/s, ${(batched / one).toFixed(2)} times those ` +
+    `asked one by one (${whole(one)})`);
 }
 
 /** The fastest search that finds enough. */

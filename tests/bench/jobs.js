@@ -2,13 +2,15 @@
 // bench.js, which sends { job, ...options } and gets the figures back.
 import { once } from 'node:events';
 import { Client, fileStorage, memoryStorage } from '../../dist/sealvec.js';
-import { loadSet, rowOf } from './datasets.js';
+import { distanceOf, loadSet, rowOf } from './datasets.js';
 import { askAll, folderSize, peakMemory, seconds } from './measure.js';
 import { peerJob } from './peers.js';
 
 const K = 10;
 const BATCH = 10_000;
 const HELD_OUT = 500;
+/** Filtered queries that are compared with brute force. */
+const FILTERED_CHECKED = 100;
 const TARGETS = [0.9, 0.95, 0.99];
 const quiet = { warn: () => undefined };
 const secret = (hex) => new Uint8Array(Buffer.from(hex, 'hex'));
@@ -187,7 +189,61 @@ async function heldOut({ set, key, seed }) {
   return recalls;
 }
 
-const JOBS = { build, upsert, train, arrive, untrained, query, first, heldOut, peer: peerJob };
+/** The ten nearest of the rows that pass, by brute force. */
+function nearestOf({ metric, base, queries, rows, dim }, query, passes) {
+  const found = [];
+  for (let row = 0; row < rows; row++) {
+    if (!passes(row)) continue;
+    const distance = distanceOf(metric, base.data, row, queries.data, query, dim);
+    if (found.length === K && distance >= found[K - 1][0]) continue;
+    found.push([distance, row]);
+    found.sort((x, y) => x[0] - y[0]);
+    found.length = Math.min(found.length, K);
+  }
+  return new Set(found.map(([, row]) => String(row)));
+}
+
+/** Queries under filters that match 50 %, 5 % and 0.5 %, and a hundred in one call. */
+async function filtered({ set, key, seed, count = 1000 }) {
+  const data = await loadSet(set);
+  const { base, rows, dim, metric, queries } = data;
+  const client = new Client({ ...options, storage: memoryStorage() });
+  const index = await client.createIndex({ indexName: 'bench', indexKey: secret(key), metric });
+  for (let from = 0; from < rows; from += BATCH) {
+    const numbers = Array.from({ length: Math.min(BATCH, rows - from) }, (_, i) => from + i);
+    await index.upsert({
+      ids: numbers.map(String), metadata: numbers.map((row) => ({ group: (row * 7919) % 200 })),
+      vectors: base.data.subarray(from * dim, (from + numbers.length) * dim),
+    });
+  }
+  await index.train({ seed });
+  const { nLists } = await index.stats();
+  const asked = Math.min(count, data.count);
+  const checked = Math.min(asked, FILTERED_CHECKED);
+  await ask(index, data, 20, { nProbes: nLists }, { passes: 1, least: 0 });
+  const one = await ask(index, data, asked, {});
+  const measure = async (groups) => {
+    const filters = { group: { $lt: groups } };
+    const { answers, perSecond } = await askAll(asked, (q) =>
+      index.query({ queryVectors: rowOf(queries, q), topK: K, filters }));
+    let right = 0;
+    for (let q = 0; q < checked; q++) {
+      const truth = nearestOf(data, q, (row) => (row * 7919) % 200 < groups);
+      right += answers[q].results.filter(({ id }) => truth.has(id)).length;
+    }
+    return { share: groups / 200, recall: right / checked / K, perSecond };
+  };
+  const filters = [];
+  for (const groups of [100, 10, 1]) filters.push(await measure(groups));
+  const hundred = Array.from({ length: asked }, (_, q) => rowOf(queries, q));
+  const batches = await askAll(Math.floor(asked / 100), (b) => index.query({
+    queryVectors: hundred.slice(b * 100, (b + 1) * 100), topK: K,
+  }));
+  await client.close();
+  return { one: one.perSecond, filters, batched: batches.perSecond * 100 };
+}
+
+const JOBS = { build, filtered, upsert, train, arrive, untrained, query, first, heldOut, peer: peerJob };
 
 if (process.send) {
   // Nobody is left to hear the figures.
