@@ -11,6 +11,8 @@ import type { AbortSignalLike } from '../types/api.js';
 /** Bytes that are loaded in one go, and blocks at most. */
 const WINDOW_BYTES = 8 << 20;
 const WINDOW_BLOCKS = 4096;
+/** Searches whose memory is kept for the next ones. */
+const MOST_IDLE = 16;
 /** Lists visited before the stop rule is asked. */
 const MIN_PROBES = 1;
 /** Candidates there is room for at first, 16 bytes each. */
@@ -56,6 +58,8 @@ class Scan {
   readonly #arena: Arena;
   readonly #pointer: number;
   readonly #query: number;
+  /** Bytes there that come of a query. */
+  readonly #left: number;
   readonly #order: number;
   /** The most neighbours there is room for. */
   readonly k: number;
@@ -70,7 +74,12 @@ class Scan {
     this.#arena = arena;
     this.#pointer = arena.take(SCAN.size);
     core.fill(this.#pointer, SCAN.size, 0);
-    this.#query = arena.take(config.dimension * 4);
+    const probes = snapshot.origins === 0 ? 0
+      : snapshot.segments.length * exports.sv_probe_size(config.dimension);
+    const routed = routeDimension(config.metric, config.dimension) * 4;
+    // What a query leaves behind lies together, to be wiped at its end.
+    this.#left = Math.ceil(config.dimension / 4) * 16 + Math.ceil(routed / 16) * 16 + probes;
+    this.#query = arena.take(this.#left);
     const { nLists } = snapshot;
     this.#order = arena.take(nLists * 4);
     this.#set('query', this.#query);
@@ -88,7 +97,7 @@ class Scan {
     if (clustering) {
       this.#set('packed', clustering.packed);
       this.#set('halfNorms', clustering.halfNorms);
-      this.#set('routed', arena.take(routeDimension(config.metric, config.dimension) * 4));
+      this.#set('routed', this.#query + Math.ceil(config.dimension / 4) * 16);
       this.#set('rankScratch', arena.take(exports.sv_rank_scratch_size(nLists)));
       core.view.setFloat32(this.#pointer + SCAN.maxNorm, clustering.maxNorm, true);
     }
@@ -96,7 +105,7 @@ class Scan {
     if (snapshot.origins === 0) return;
     const { length } = snapshot.segments;
     this.#set('nSegments', length);
-    this.#set('probes', arena.take(length * exports.sv_probe_size(config.dimension)));
+    this.#set('probes', this.#query + this.#left - probes);
     this.#set('boundsDistances', arena.take(k * 8));
     this.#set('boundsRows', arena.take(k * 4));
     this.grow();
@@ -178,6 +187,14 @@ class Scan {
     for (let p = 0; p < position; p++) {
       yield p === 0 ? nLists : core.word(this.#order + (p - 1) * 4);
     }
+  }
+
+  /** Wipes what is left of a query, and waits for the next one. */
+  rest(): void {
+    const { core, idle } = this.#snapshot;
+    core.exports.sv_wipe(this.#query, this.#left);
+    if (idle.length < MOST_IDLE) idle.push(this);
+    else this.free();
   }
 
   free(): void {
@@ -265,19 +282,19 @@ export function search(
   try {
     wanted = scan.begin(query, options);
   } catch (error) {
-    snapshot.idle.push(scan);
+    scan.rest();
     throw error;
   }
   const done = (): SearchResult => {
     try {
       return resultOf(snapshot, scan, cache);
     } finally {
-      snapshot.idle.push(scan);
+      scan.rest();
     }
   };
   return wanted === WANTS.nothing ? done()
     : runOn(snapshot, scan, options, cache, wanted).then(done, (error: unknown) => {
-      snapshot.idle.push(scan);
+      scan.rest();
       throw error;
     });
 }

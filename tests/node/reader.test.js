@@ -111,7 +111,7 @@ describe('the independent reader', () => {
     const read = readIndex(readFolder(store.folder), 'untrained', store.indexKey);
     assertRead(read, store);
     assert.equal(read.clustering, undefined);
-    assert.ok(read.segments === 2 && read.items.get('id 7 éé').contents.length > 3 * 65_496);
+    assert.ok(read.segments === 2 && read.items.get('id 7 éé').contents.length > 3 * 16_344);
   });
 
   for (const metric of ['euclidean', 'squared_euclidean', 'cosine', 'inner_product']) {

@@ -2,7 +2,7 @@
 import { epochKeys } from './keys.js';
 import { blake2b256, demand, hexOf, same, unseal } from './primitives.js';
 
-const CHUNK = 65_496;
+const CHUNK = 16_344;
 const OVERHEAD = 40;
 
 const chunksOf = (length) => Math.ceil(length / CHUNK);

@@ -26,11 +26,11 @@ function vectors(section, { dimension, precision }, n) {
   return rows;
 }
 
-/** The list of each row, when they are in lists. */
-function listsOf(section, { rows, listed }, nLists) {
-  demand(listed || section.length === 0, 'lists in a segment without');
-  if (!listed) return Array.from({ length: rows }, () => undefined);
+/** The list of each row, when they are in lists; the origin of the codes comes first, if any. */
+function listsOf(section, { rows, listed }, { nLists, dimension }) {
   const fields = new Fields(section, 'the lists');
+  if (dimension >= 32) fields.many(dimension, () => fields.f32());
+  if (!listed) return Array.from({ length: rows }, () => undefined);
   const lists = [];
   for (let before = -1; fields.at < section.length;) {
     const [list, count] = [fields.u32(), fields.u32()];
@@ -68,7 +68,7 @@ export function readRows(sections, entry, config, idsKey) {
   const ids = blobs(idSection, rows, 'ids');
   checkIdTable(idTable, ids, idsKey);
   const all = {
-    lists: listsOf(lists, entry, config.nLists), vectors: vectors(vectorSection, config, rows),
+    lists: listsOf(lists, entry, config), vectors: vectors(vectorSection, config, rows),
     metadata: blobs(metadata, rows, 'metadata'), contents: blobs(contents, rows, 'contents'),
   };
   return ids.map((id, row) => ({
