@@ -245,7 +245,7 @@ double sv_codes_encode(int32_t metric, const float *rows, uint32_t dim,
                        const uint32_t *starts, uint32_t n_lists,
                        float *origin, uint8_t *out) {
   const uint32_t most = sv_block_rows(dim);
-  float *scratch = origin + padded_of(dim);
+  float *scratch = out ? origin + padded_of(dim) : NULL;
   double bytes = 0;
   if (dim < LEAST_DIM) return 0;
   if (out) mean_of(metric, rows, starts[n_lists], dim, scratch, origin);

@@ -39,6 +39,7 @@
 #define SV_NONCE_BYTES 24u
 #define SV_TAG_BYTES 16u
 #define SV_HASH_BYTES 32u
+#define SV_SIGNATURE_BYTES 64u
 #define SV_AAD_MAX 128u
 
 #define SV_MAX_DIM 16384u
