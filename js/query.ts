@@ -13,8 +13,9 @@ import {
 } from './vectors.js';
 import type { QueryInclude, QueryItem, QueryResult } from '../types/api.js';
 
-/** Share of live rows under which a filter's matches are searched exhaustively. */
-const NARROW = 0.05;
+/** A filter's matches are searched exhaustively up to this share of live rows, or this many. */
+const NARROW = 0.01;
+const FEW = 1000;
 /** Queries of one call that are under way at a time. */
 const AT_ONCE = 8;
 
@@ -133,11 +134,13 @@ export async function runQuery(
     return { results: form === 'many' ? none : [], exact: true, rowsScanned: 0 };
   }
   const filtered = await filterRows(snapshot, plan);
-  const narrow = filtered !== undefined && filtered.count <= snapshot.liveCount * NARROW;
+  const { liveCount } = snapshot;
+  const matches = filtered?.count ?? liveCount;
+  const narrow = filtered !== undefined && matches <= Math.max(liveCount * NARROW, FEW);
   const arena = index.core.arena();
   const options: SearchOptions = {
     topK: plan.topK, targetRecall: plan.targetRecall, signal: plan.signal,
-    nProbes: narrow ? snapshot.nLists : plan.nProbes,
+    nProbes: narrow ? snapshot.nLists : plan.nProbes, share: matches / liveCount,
     allowed: filtered ? arena.put(filtered.bits) : 0,
   };
   try {

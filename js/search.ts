@@ -1,11 +1,11 @@
 /** One query over one snapshot: one call of the core, with what is missing loaded in between. */
+import { throwIfAborted } from './abort.js';
 import type { Cache } from './cache.js';
 import type { Arena } from './core.js';
 import { coreMetric, publicDistance, routeDimension } from './metric.js';
 import type { Segment } from './segment.js';
 import type { Snapshot } from './snapshot.js';
 import { stopRatio } from './stop-ratio.js';
-import { throwIfAborted } from './abort.js';
 import type { AbortSignalLike } from '../types/api.js';
 
 /** Bytes that are loaded in one go, and blocks at most. */
@@ -36,8 +36,9 @@ export interface SearchOptions {
   /** Lists to visit, or undefined to let targetRecall decide. */
   readonly nProbes: number | undefined;
   readonly targetRecall: number;
-  /** In wasm memory, a bit per row that may be returned; 0 for all live rows. */
+  /** In wasm memory, a bit per row that may be returned (0: all live rows), and their share. */
   readonly allowed: number;
+  readonly share: number;
   readonly signal: AbortSignalLike | undefined;
 }
 
@@ -133,21 +134,21 @@ class Scan {
   }
 
   /** Begins a query; what the core wants to go on. */
-  begin(query: Float32Array, { topK, nProbes, targetRecall, allowed }: SearchOptions): number {
+  begin(query: Float32Array, options: SearchOptions): number {
+    const { nProbes, targetRecall, allowed, share } = options;
     const { core, liveCount, nLists, clustering, livePointer, manifest } = this.#snapshot;
-    const k = Math.min(topK, Math.max(liveCount, 1));
-    this.#set('k', k);
-    this.#set('boundsK', k);
+    const k = Math.min(options.topK, Math.max(liveCount, 1));
+    for (const name of ['k', 'boundsK'] as const) this.#set(name, k);
     this.#set('live', allowed || livePointer);
     const probes = Math.min(nProbes ?? nLists, nLists);
     this.#set('nProbes', probes);
+    // Of a share s of the rows the k-th nearest is about the (k / s)-th of all.
     const stop = clustering?.curve && nProbes === undefined
-      ? stopRatio(clustering.curve, targetRecall, k) : Infinity;
-    const { view } = core;
-    view.setFloat32(this.#pointer + SCAN.stopRatio, stop, true);
+      ? stopRatio(clustering.curve, targetRecall, k / share) : Infinity;
+    core.view.setFloat32(this.#pointer + SCAN.stopRatio, stop, true);
     const exhaustive = probes >= nLists && stop === Infinity;
     const z = exhaustive ? Math.sqrt(manifest.config.dimension) / 2 * 1.001 : 1;
-    view.setFloat32(this.#pointer + SCAN.z, z, true);
+    core.view.setFloat32(this.#pointer + SCAN.z, z, true);
     core.write(this.#query, query);
     return core.check(core.exports.sv_scan_begin(this.#pointer), 'queryVectors');
   }
@@ -163,8 +164,7 @@ class Scan {
     return core.withScratch((s) => {
       const places = s.take(WINDOW_BLOCKS * 4);
       const vectors = wanted === WANTS.vectors ? 1 : 0;
-      const count =
-        core.exports.sv_scan_ahead(this.#pointer, vectors, WINDOW_BLOCKS, places);
+      const count = core.exports.sv_scan_ahead(this.#pointer, vectors, WINDOW_BLOCKS, places);
       return core.words(places, count);
     });
   }

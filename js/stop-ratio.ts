@@ -18,7 +18,7 @@ function interpolate(xs: readonly number[], ys: readonly number[], x: number): n
 
 /**
  * The stop ratio that finds this share of the topK nearest: as measured for 10 and for 100, between
- * them on a logarithmic scale, beyond 100 growing as topK^(1/4); infinite for all.
+ * them on a logarithmic scale, beyond 100 growing as its root; infinite for all.
  */
 export function stopRatio(
   { recall, at10, at100 }: RecallCurve, targetRecall: number, topK: number,
@@ -27,6 +27,6 @@ export function stopRatio(
   const ten = interpolate(recall, at10, targetRecall);
   const hundred = interpolate(recall, at100, targetRecall);
   if (topK <= 10 || ten === Infinity || hundred === Infinity) return topK <= 10 ? ten : hundred;
-  if (topK >= 100) return hundred * (topK / 100) ** 0.25;
+  if (topK >= 100) return hundred * Math.sqrt(topK / 100);
   return ten + (hundred - ten) * Math.log10(topK / 10);
 }

@@ -91,7 +91,7 @@ async function measureSealvec({ name: set, rows, dim }) {
     for (let i = 0; i < (QUICK ? 1 : 5); i++) opens.push(await inProcess('first', { ...all, folder }));
     const heldOut = QUICK || rows < 10_000 ? undefined : await inProcess('heldOut', all);
     const arrived = await inProcess('arrive', { ...all, folder });
-    const more = QUICK || rows < 10_000 ? undefined : await run('filtered', all);
+    const more = QUICK || rows < 10_000 ? undefined : await inProcess('filtered', all);
     const upsert = median(upserts.map(({ seconds }) => seconds));
     printBuild({ rows, dim, upserts, upsert, one, trained, arrived });
     printUse({ rows, dim, untrained, trained, searches, opens, heldOut });
