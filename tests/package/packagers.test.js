@@ -142,7 +142,7 @@ describe('the package in a page', () => {
     project.write('parts/main.js', `
       import { Client, generateKey, memoryStorage } from './sealvec/browser.js';
       const parts = () => performance.getEntriesByType('resource')
-        .map(({ name }) => /(reading|writing|filter|training)-[A-Z0-9]+\\.js$/.exec(name)?.[1])
+        .map(({ name }) => /(reading|writing|filter-rows|training)-[A-Z0-9]+\\.js$/.exec(name)?.[1])
         .filter(Boolean).sort().join();
       const steps = [];
       /** What a call comes to, and the parts that are there then. */
@@ -172,9 +172,9 @@ describe('the package in a page', () => {
         'INVALID_ARGUMENT: reading',
         'done: reading,writing',
         'INVALID_ARGUMENT: reading,writing',
-        'done: filter,reading,writing',
-        'INVALID_ARGUMENT: filter,reading,writing',
-        'done: filter,reading,training,writing',
+        'done: filter-rows,reading,writing',
+        'INVALID_ARGUMENT: filter-rows,reading,writing',
+        'done: filter-rows,reading,training,writing',
       ]);
     } finally {
       await server.close();
