@@ -4,7 +4,7 @@
 //                 image-descriptors-20k, which comes with the source and stands in for them
 //   QUICK=1       fewer queries and repeats
 //   PEERS=1       installs hnswlib-node, usearch and edgevec in build/peers and measures them
-//                 too; PEERS=hnswlib-node,… only those
+//                 too, and draws all in plots/; PEERS=hnswlib-node,… only those
 //   ONLY=kernels  nothing but the kernels
 //   ONLY=build    nothing but the builds of SealVec (upsert, train) and of PEERS, in five rounds,
 //                 each in a process of its own
@@ -19,6 +19,7 @@ import { hasFaiss, recallAbove, runFaiss } from './faiss.js';
 import { benchKernels } from './kernels.js';
 import { inProcess, median, printMachine } from './measure.js';
 import { installPeers, SETTINGS } from './peers.js';
+import { saveSearchPlot } from './search-plot.js';
 
 const { DATA, QUICK, PEERS, ONLY } = process.env;
 const SEED = 1;
@@ -194,13 +195,18 @@ async function benchSet(name, peers) {
   console.log(`\n== ${name}: ${whole(rows)} × ${dim}, ${metric}, ${queries} ==`);
   const own = await measureSealvec(set);
   if (hasFaiss()) printFaiss(set, own);
+  const { fixed, auto } = own.searches;
+  const libraries = [{ name: 'SealVec, encrypted', searches: [...fixed, ...auto] }];
   for (const peer of peers) {
     try {
-      printPeer(peer, await inProcess('peer', { name: peer.name, set: name, count: COUNT }), rows, own);
+      const found = await inProcess('peer', { name: peer.name, set: name, count: COUNT });
+      printPeer(peer, found, rows, own);
+      libraries.push({ name: peer.name, searches: found.searches });
     } catch (error) {
       console.log(`\n  ${peer.name} ${peer.version}: ${error.message}`);
     }
   }
+  if (libraries.length > 1 && !QUICK) await saveSearchPlot(name, libraries);
 }
 
 /** Builds in turn, so that what else the machine does meets all of them. */

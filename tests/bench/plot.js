@@ -48,16 +48,20 @@ function line({ points, dashed }, color, atX, atY) {
 
 /** The names of the lines, one under the other, in a corner of the panel. */
 function legend(lines, left, { corner = 'left' }) {
-  const x = corner === 'left' ? left + EDGE.left + 8 : left + WIDTH - EDGE.right - 8;
-  const anchor = corner === 'left' ? 'start' : 'end';
+  const atLeft = corner.includes('left');
+  const x = atLeft ? left + EDGE.left + 8 : left + WIDTH - EDGE.right - 8;
+  const top = corner.includes('lower') ? HEIGHT - EDGE.bottom - 8 - 15 * (lines.length - 1)
+    : EDGE.top + 16;
   return lines.map(({ name }, i) => label(
-    x, EDGE.top + 16 + 15 * i, name, `fill="${COLORS[i % COLORS.length]}" text-anchor="${anchor}"`,
+    x, top + 15 * i, name,
+    `fill="${COLORS[i % COLORS.length]}" text-anchor="${atLeft ? 'start' : 'end'}"`,
   ));
 }
 
 /**
  * An SVG of panels: { title, x, y, lines, corner }. An axis has a name, a range, ticks as pairs of
- * value and text, and may be `log`; a line has a name, points, and may be `dashed`.
+ * value and text, and may be `log`; a line has a name, points, and may be `dashed`; a corner is
+ * 'left', 'right', 'lower left' or 'lower right'.
  */
 export function plot(panels) {
   const parts = panels.flatMap((panel, i) => {
