@@ -50,21 +50,27 @@ static enum kind random_kind(enum kind kind) {
   return random_below(3) ? kind : (enum kind)random_below(NEAR_TIES);
 }
 
-/* encode writes the codes of a block, a segment of its own. */
+/* encode writes the codes of a block as the first list of a segment of its
+ * own. The rows of the other one lie elsewhere, so that the mean of the block
+ * is not that of the segment. */
 static void encode(struct index *ix, uint32_t b) {
   struct sv_block *block = ix->blocks + b;
-  const uint32_t n = block->n_rows, starts[] = {0, n};
+  const uint32_t n = block->n_rows, dim = ix->dim, starts[] = {0, n, 2 * n};
   if (!coded) return;
-  const size_t size = (size_t)sv_codes_size(n, ix->dim);
+  float *rows = make((size_t)2 * n * dim * sizeof *rows);
+  memcpy(rows, ix->vectors[b], (size_t)n * dim * sizeof *rows);
+  for (uint32_t i = n * dim; i < 2 * n * dim; i++) rows[i] = -rows[i % dim];
+  const size_t size = 2 * (size_t)sv_codes_size(n, dim);
   free(ix->origins[b]);
   free(ix->codes[b]);
-  ix->origins[b] = make((ix->dim + 31) / 32 * 32 * 3 * sizeof(float));
+  ix->origins[b] = make((dim + 31) / 32 * 32 * 3 * sizeof(float));
   ix->codes[b] = make(size);
   block->codes = ix->codes[b];
-  CHECK(sv_codes_encode(ix->metric, ix->vectors[b], ix->dim, starts, 1, NULL,
-                        NULL) == (double)size);
-  CHECK(sv_codes_encode(ix->metric, ix->vectors[b], ix->dim, starts, 1,
-                        ix->origins[b], ix->codes[b]) == (double)size);
+  CHECK(sv_codes_encode(ix->metric, rows, dim, starts, 2, NULL, NULL) ==
+        (double)size);
+  CHECK(sv_codes_encode(ix->metric, rows, dim, starts, 2, ix->origins[b],
+                        ix->codes[b]) == (double)size);
+  free(rows);
 }
 
 static void encode_all(struct index *ix) {
