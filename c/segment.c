@@ -27,7 +27,7 @@
  * bytes after the offsets. No rows: the four bytes of offset[0].
  *
  * Id table: where an id is, by its hash: SipHash-2-4 of its UTF-8 under the
- * first 16 bytes of the epoch's key for ids (js/keys.ts).
+ * first 16 bytes of the epoch's key for ids (js/keyring.ts).
  *
  *   0           8         12                    12 n
  *   | hash u64 | row u32 | hash u64 | row u32 | ... |

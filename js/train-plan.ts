@@ -33,7 +33,7 @@ export interface TrainPlan extends ReturnType<typeof readWatch> {
   readonly maxMemory: number;
   readonly workers: number;
   readonly seed: number;
-  /** Whether the seed is the caller's, so that nothing but the rows and it may count. */
+  /** Whether the seed is the caller's: k-means then begins with rows that it draws. */
   readonly seeded: boolean;
 }
 

@@ -1,6 +1,6 @@
-// Every @example in the source runs as it stands.
+// Every @example in the source runs as it stands, and what the texts point to is there.
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -100,5 +100,35 @@ describe('the examples in docstrings', () => {
       assert.ok(methods.length >= 5, file);
       for (const { name, hasExample } of methods) assert.ok(hasExample, `${file}: ${name}`);
     }
+  });
+});
+
+/** Files that a text names: the targets of its links, and paths in its words. */
+function namedFiles(text) {
+  const links = [...text.matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)];
+  const paths = [...text.matchAll(/(?<![\w/])((?:js|c|types)\/[\w/-]+\.(?:ts|c|h))\b/g)];
+  return [...links, ...paths].map(([, file]) => file);
+}
+
+describe('what the texts point to', () => {
+  const top = path.join(root, '..');
+  const sources = ['js', 'c', 'types'].flatMap((folder) =>
+    readdirSync(path.join(top, folder), { recursive: true })
+      .filter((name) => /\.(ts|c|h)$/.test(name)).map((name) => `${folder}/${name}`));
+  for (const document of ['README.md', 'SECURITY.md']) {
+    test(`is there, ${document}`, () => {
+      const named = namedFiles(readFileSync(path.join(top, document), 'utf8'));
+      assert.ok(named.length > 10);
+      assert.deepEqual(named.filter((file) => !existsSync(path.join(top, file))), []);
+    });
+  }
+
+  test('is there, comments of the source', () => {
+    const named = sources.flatMap((file) => {
+      const text = readFileSync(path.join(top, file), 'utf8');
+      return namedFiles(text).map((other) => [file, other]);
+    });
+    assert.ok(named.length > 10);
+    assert.deepEqual(named.filter(([, other]) => !existsSync(path.join(top, other))), []);
   });
 });
