@@ -135,8 +135,8 @@ async function rewriteAll(
 }
 
 /**
- * Whether work on what a commit names came about: not when another writer removed what it reads, or
- * took what it wrote for orphans.
+ * Whether work on what a commit names came about: not when another writer removed what it reads,
+ * took what it wrote for orphans, or changed the keys.
  */
 export async function attempt(
   index: OpenIndex, base: Manifest, work: () => Promise<boolean>,

@@ -116,7 +116,7 @@ describe('lists', () => {
     const uneven = noise.map((x, i) => (Math.floor(i / DIMENSION) % 3 ? x : x / 10));
     for (const nLists of [40, 160]) {
       const { index } = await filled(uneven, DIMENSION);
-      const { imbalance } = await index.train({ nLists, workers: 2 });
+      const { imbalance } = await index.train({ nLists, workers: 2, seed: 1 });
       assert.ok(imbalance <= 2.2, `${imbalance} times the mean in ${nLists} lists`);
       let before = 0;
       for (let nProbes = 1; nProbes <= nLists; nProbes++) {
@@ -282,10 +282,10 @@ describe('training again', () => {
   });
 
   test('begins with the lists there are, unless a seed is given or other lists are wanted', async () => {
-    const { index } = await filled(rows, DIMENSION);
+    const { index } = await filled(noise, DIMENSION);
     const [first, second] = [await index.train({ nLists: 32 }), await index.train({ nLists: 32 })];
     assert.deepEqual([first.warm, second.warm], [false, true]);
-    assert.ok(second.quantizationError < first.quantizationError * 1.2);
+    assert.ok(second.quantizationError < first.quantizationError);
     assert.equal((await index.train({ nLists: 32, seed: 1 })).warm, false);
     assert.equal((await index.train({ nLists: 16 })).warm, false);
     assert.equal((await index.train({ nLists: 16 })).warm, true);
