@@ -91,10 +91,12 @@ sodium_portable_flags :=
 
 # The stack comes first, so that overflowing it traps instead of overwriting
 # data. The heap ends at 4 GB; without MAXIMUM_MEMORY it would at 2.
+# wasm-opt would inline whatever has one caller, the kernels too, which V8 makes
+# fast only from one call to the next (c/sieve.c).
 stack_bytes := 262144
-link_flags := --no-entry -sSTANDALONE_WASM -sALLOW_MEMORY_GROWTH=1 \
-  -sMAXIMUM_MEMORY=4GB -sINITIAL_MEMORY=1MB -sFILESYSTEM=0 \
-  -sTOTAL_STACK=$(stack_bytes) -sGLOBAL_BASE=$(stack_bytes) -Wl,--stack-first
+link_flags := --no-entry -sBINARYEN_EXTRA_PASSES=--one-caller-inline-max-function-size=0 \
+  -sSTANDALONE_WASM -sALLOW_MEMORY_GROWTH=1 -sMAXIMUM_MEMORY=4GB -sINITIAL_MEMORY=1MB \
+  -sFILESYSTEM=0 -sTOTAL_STACK=$(stack_bytes) -sGLOBAL_BASE=$(stack_bytes) -Wl,--stack-first
 
 native_flags_release := -O2 -DNDEBUG
 native_flags_debug := -O0 -g

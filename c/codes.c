@@ -44,6 +44,7 @@
 #define LEAST_ROWS 32u
 #define LEAST_DIM 32u
 #define GROUP 32u
+#define ORIGIN_ROWS 1024u /* near the mean will do */
 #define ROUND 12582912.0f
 
 static uint32_t padded_of(uint32_t dim) { return round_up(dim, GROUP); }
@@ -62,39 +63,50 @@ double sv_codes_size(uint32_t n, uint32_t dim) {
 
 /* ---- encoding ---------------------------------------------------------- */
 
-/* take_row writes what of a row is coded: the row, or the unit row. */
-static KERNEL void take_row(int32_t metric, const float *x, uint32_t dim,
-                            float *out) {
-  memcpy(out, x, dim * sizeof *x);
-  if (metric != SV_COSINE) return;
+/* coded_row returns what of a row is coded: the row, or the unit row, which it
+ * writes to `unit`. */
+static KERNEL const float *coded_row(int32_t metric, const float *x,
+                                     uint32_t dim, float *unit) {
+  if (metric != SV_COSINE) return x;
   const double square = -sv_distance(SV_INNER_PRODUCT, x, x, dim);
   const double factor = square > 0 ? 1 / sqrt(square) : 0;
-  for (uint32_t t = 0; t < dim; t++) out[t] = (float)((double)x[t] * factor);
+  for (uint32_t t = 0; t < dim; t++) unit[t] = (float)((double)x[t] * factor);
+  return unit;
 }
 
-/* mean_of leaves the last row in scratch. */
+/* mean_of takes every step-th row. It needs the memory of a row in scratch. */
 static KERNEL void mean_of(int32_t metric, const float *rows, uint32_t n,
-                           uint32_t dim, float *scratch, float *mean) {
-  const float share = 1 / (float)n;
+                           uint32_t step, uint32_t dim, float *scratch,
+                           float *mean) {
+  const float share = 1 / (float)((n + step - 1) / step);
   memset(mean, 0, dim * sizeof *mean);
-  for (uint32_t i = 0; i < n; i++) {
-    take_row(metric, rows + (size_t)i * dim, dim, scratch);
-    for (uint32_t t = 0; t < dim; t++) mean[t] += scratch[t] * share;
+  for (uint32_t i = 0; i < n; i += step) {
+    const float *x = coded_row(metric, rows + (size_t)i * dim, dim, scratch);
+    for (uint32_t t = 0; t < dim; t++) mean[t] += x[t] * share;
   }
 }
 
-/* subtract also writes zeros to whole groups. */
-static KERNEL void subtract(const float *origin, const float *center,
-                            uint32_t dim, float *x) {
-  for (uint32_t t = 0; t < dim; t++) x[t] = x[t] - origin[t] - center[t];
-  for (uint32_t t = dim; t < padded_of(dim); t++) x[t] = 0;
+/* subtract writes x less two others, to x itself if need be, and zeros up to
+ * whole groups. */
+static KERNEL void subtract(const float *x, const float *origin,
+                            const float *center, uint32_t dim, float *out) {
+  for (uint32_t t = 0; t < dim; t++) out[t] = x[t] - origin[t] - center[t];
+  for (uint32_t t = dim; t < padded_of(dim); t++) out[t] = 0;
 }
 
-static float greatest(const float *x, uint32_t n) {
-  float most = 0;
-  for (uint32_t t = 0; t < n; t++)
-    most = fabsf(x[t]) > most ? fabsf(x[t]) : most;
-  return most;
+static KERNEL float greatest(const float *x, uint32_t n) {
+  float most[4] = {0};
+  uint32_t t = 0;
+#if SV_SIMD
+  v128_t most_f32x4 = wasm_f32x4_const_splat(0);
+  for (; t + 4 <= n; t += 4)
+    most_f32x4 = wasm_f32x4_pmax(most_f32x4,
+                                 wasm_f32x4_abs(wasm_v128_load(x + t)));
+  wasm_v128_store(most, most_f32x4);
+#endif
+  for (; t < n; t++)
+    most[t % 4] = fabsf(x[t]) > most[t % 4] ? fabsf(x[t]) : most[t % 4];
+  return fmaxf(fmaxf(most[0], most[1]), fmaxf(most[2], most[3]));
 }
 
 /* nearest_int rounds to nearest even; |x| < 2^21. */
@@ -227,12 +239,12 @@ static void encode_block(int32_t metric, const float *rows, uint32_t n,
   float *steps = (float *)(void *)(codes + (size_t)n * stride_of(dim));
   float *shifts = steps + round_up(n, 4), reach = 0;
   memset(steps, 0, 8 * round_up(n, 4));
-  mean_of(metric, rows, n, dim, residual, center);
+  mean_of(metric, rows, n, 1, dim, residual, center);
   for (uint32_t t = 0; t < dim; t++) center[t] -= origin[t];
   round_center(center, dim, head, (int8_t *)(out + sizeof *head));
   for (uint32_t i = 0; i < n; i++) {
-    take_row(metric, rows + (size_t)i * dim, dim, residual);
-    subtract(origin, center, dim, residual);
+    const float *x = coded_row(metric, rows + (size_t)i * dim, dim, residual);
+    subtract(x, origin, center, dim, residual);
     const float length =
         encode_row(metric, residual, center, dim,
                    codes + (size_t)i * stride_of(dim), steps + i, shifts + i);
@@ -248,14 +260,15 @@ double sv_codes_encode(int32_t metric, const float *rows, uint32_t dim,
   float *scratch = out ? origin + padded_of(dim) : NULL;
   double bytes = 0;
   if (dim < LEAST_DIM) return 0;
-  if (out) mean_of(metric, rows, starts[n_lists], dim, scratch, origin);
+  const uint32_t n = starts[n_lists], step = n / ORIGIN_ROWS + 1;
+  if (out) mean_of(metric, rows, n, step, dim, scratch, origin);
   for (uint32_t l = 0; l < n_lists; l++)
     for (uint32_t at = starts[l]; at < starts[l + 1]; at += most) {
-      const uint32_t left = starts[l + 1] - at, n = left < most ? left : most;
+      const uint32_t left = starts[l + 1] - at, m = left < most ? left : most;
       if (out)
-        encode_block(metric, rows + (size_t)at * dim, n, dim, origin, scratch,
+        encode_block(metric, rows + (size_t)at * dim, m, dim, origin, scratch,
                      out + (size_t)bytes);
-      bytes += sv_codes_size(n, dim);
+      bytes += sv_codes_size(m, dim);
     }
   return bytes;
 }
@@ -282,9 +295,9 @@ void probe_prepare(struct probe *probe, int32_t metric, const float *query,
   float *y = components_of(probe);
   int16_t *plain = (int16_t *)(void *)(y + padded), *placed = plain + padded;
   const int cosine = metric == SV_COSINE;
-  take_row(metric, query, dim, y);
-  if (metric == SV_SQUARED_L2)
-    for (uint32_t t = 0; t < dim; t++) y[t] -= origin[t];
+  const float *x = coded_row(metric, query, dim, y);
+  for (uint32_t t = 0; t < dim; t++)
+    y[t] = metric == SV_SQUARED_L2 ? x[t] - origin[t] : x[t];
   const float most = greatest(y, dim), limit = query_limit(dim);
   const float inverse = most > 1e-30f ? limit / most : 0;
   int32_t sum = 0;

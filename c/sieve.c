@@ -8,8 +8,8 @@
  * of Goto and van de Geijn, "Anatomy of High-Performance Matrix
  * Multiplication", 2008): sv_assign does 24 to 32 GMAC/s in V8 (make bench),
  * where the same tiles in f32 did 18 to 20.
- * What might beat the best so far within the rounding error is compared by
- * sv_squared_l2; the rest, all but about ln k of k, cannot be nearer.
+ * What within the rounding error may be the nearest, mostly one or two of k,
+ * is compared by sv_squared_l2; the rest cannot be nearer.
  *
  * Decisions:
  *  1. x - m and c - m are scaled to length UNIT, each by its own factor, so
@@ -41,6 +41,7 @@
 #define LANES SV_PACK_LANES
 #define ROWS 4u
 #define ROW_BLOCK 32u
+#define CANDIDATES 24u
 #define UNIT 32000.0f
 #define ROUND 12582912.0f
 #define VANISHING 1e-36f
@@ -60,6 +61,7 @@ struct sieve {
 struct block {
   uint32_t *panels; /* pair t of row i: [(i / 4 * pairs + t) * 4 + i % 4] */
   float inverses[ROW_BLOCK], squares[ROW_BLOCK], least[ROW_BLOCK];
+  int32_t sums[ROWS * LANES]; /* of the tile just multiplied */
 };
 
 static size_t pairs_of(uint32_t dim) { return ((size_t)dim + 1) / 2; }
@@ -233,13 +235,19 @@ static inline uint32_t bits_of(v128_t lo, v128_t hi, const float *inverses,
   return wasm_i32x4_bitmask(lo) | wasm_i32x4_bitmask(hi) << 4;
 }
 
+#define STORE_ROW(i)                                                        \
+  do {                                                                      \
+    wasm_v128_store(sums + i * LANES, lo##i);                               \
+    wasm_v128_store(sums + i * LANES + 4, hi##i);                           \
+  } while (0)
+
 /* sieve_tile multiplies 4 rows by 8 vectors and returns bit 8 i + j for each
- * row i that vector j may matter to. */
+ * row i that vector j may matter to, whose product is then sums[8 i + j]. */
 static KERNEL uint32_t sieve_tile(const uint32_t *rows, const uint32_t *panel,
                                   size_t pairs, int32_t error,
                                   const float *inverses, const float *offsets,
                                   const float *row_inverses,
-                                  const float *least) {
+                                  const float *least, int32_t *sums) {
   v128_t lo0 = wasm_i32x4_splat(error);
   v128_t lo1 = lo0, lo2 = lo0, lo3 = lo0;
   v128_t hi0 = lo0, hi1 = lo0, hi2 = lo0, hi3 = lo0;
@@ -252,12 +260,18 @@ static KERNEL uint32_t sieve_tile(const uint32_t *rows, const uint32_t *panel,
     TILE_ROW(2);
     TILE_ROW(3);
   }
-  return bits_of(lo0, hi0, inverses, offsets, row_inverses[0], least[0]) |
-         bits_of(lo1, hi1, inverses, offsets, row_inverses[1], least[1]) << 8 |
-         bits_of(lo2, hi2, inverses, offsets, row_inverses[2], least[2])
-             << 16 |
-         bits_of(lo3, hi3, inverses, offsets, row_inverses[3], least[3])
-             << 24;
+  const uint32_t bits =
+      bits_of(lo0, hi0, inverses, offsets, row_inverses[0], least[0]) |
+      bits_of(lo1, hi1, inverses, offsets, row_inverses[1], least[1]) << 8 |
+      bits_of(lo2, hi2, inverses, offsets, row_inverses[2], least[2]) << 16 |
+      bits_of(lo3, hi3, inverses, offsets, row_inverses[3], least[3]) << 24;
+  if (bits) {
+    STORE_ROW(0);
+    STORE_ROW(1);
+    STORE_ROW(2);
+    STORE_ROW(3);
+  }
+  return bits;
 }
 
 #else
@@ -269,7 +283,7 @@ static KERNEL uint32_t sieve_tile(const uint32_t *rows, const uint32_t *panel,
                                   size_t pairs, int32_t error,
                                   const float *inverses, const float *offsets,
                                   const float *row_inverses,
-                                  const float *least) {
+                                  const float *least, int32_t *sums) {
   uint32_t bits = 0;
   for (uint32_t i = 0; i < ROWS; i++)
     for (uint32_t j = 0; j < LANES; j++) {
@@ -278,6 +292,7 @@ static KERNEL uint32_t sieve_tile(const uint32_t *rows, const uint32_t *panel,
         const uint32_t x = rows[t * ROWS + i], c = panel[t * LANES + j];
         sum += low(x) * low(c) + high(x) * high(c);
       }
+      sums[i * LANES + j] = sum;
       const float score = (float)sum * inverses[j] * row_inverses[i];
       if (score + offsets[j] >= least[i]) bits |= 1u << (i * LANES + j);
     }
@@ -298,31 +313,62 @@ struct search {
 
 /* tile_bits sieves the four rows from i on against the eight vectors from j
  * on, with offsets of the caller's. */
-static uint32_t tile_bits(const struct search *s, uint32_t i, uint32_t j,
+static uint32_t tile_bits(struct search *s, uint32_t i, uint32_t j,
                           const float *offsets) {
   const size_t pairs = pairs_of(s->dim);
   return sieve_tile(s->block.panels + i * pairs, s->at.panels + j * pairs,
                     pairs, error_of(s->dim), s->at.inverses + j, offsets + j,
-                    s->block.inverses + i, s->block.least + i);
+                    s->block.inverses + i, s->block.least + i, s->block.sums);
 }
 
-/* nearer compares row i with vector j by their exact distance. */
-static void nearer(struct search *s, uint32_t i, uint32_t j, uint32_t *lists,
-                   float *distances) {
-  const float distance = sv_squared_l2(
-      s->rows + (size_t)i * s->dim, s->at.rows + (size_t)j * s->dim, s->dim);
-  if (!(distance < distances[i])) return;
-  distances[i] = distance;
-  lists[i] = j;
-  s->block.least[i] = least_score(s->block.squares[i], distance, s->dim);
+/* The vectors that may yet be the nearest of a row, ascending. */
+struct candidates {
+  uint32_t n;
+  uint32_t lists[CANDIDATES];
+  float scores[CANDIDATES]; /* at most */
+};
+
+/* settle compares row i with its candidates by their exact distances. */
+static void settle(struct search *s, uint32_t i, struct candidates *some,
+                   uint32_t *lists, float *distances) {
+  for (uint32_t c = 0; c < some->n; c++) {
+    if (some->scores[c] < s->block.least[i]) continue;
+    const uint32_t j = some->lists[c];
+    const float distance = sv_squared_l2(
+        s->rows + (size_t)i * s->dim, s->at.rows + (size_t)j * s->dim, s->dim);
+    if (!(distance < distances[i])) continue;
+    distances[i] = distance;
+    lists[i] = j;
+    s->block.least[i] = least_score(s->block.squares[i], distance, s->dim);
+  }
+  some->n = 0;
+}
+
+/* propose notes vector j for row i. What its score says at least, others must
+ * reach. */
+static void propose(struct search *s, uint32_t i, uint32_t j, int32_t sum,
+                    struct candidates *some) {
+  struct block *block = &s->block;
+  const float unit = s->at.inverses[j] * block->inverses[i];
+  const float score =
+      (float)sum * s->at.inverses[j] * block->inverses[i] + s->at.offsets[j];
+  const float slack = 2 * slack_of(s->dim);
+  const float least = score - 2.001f * (float)error_of(s->dim) * unit -
+                      slack * block->squares[i] +
+                      slack * 2.1f * s->at.offsets[j] - 2 * SMALLEST;
+  if (least > block->least[i]) block->least[i] = least;
+  some->lists[some->n] = j;
+  some->scores[some->n++] = score;
 }
 
 static void assign_block(struct search *s, uint32_t *lists,
                          float *distances) {
+  struct candidates some[ROW_BLOCK];
   for (uint32_t i = 0; i < s->n; i++) {
     distances[i] = INFINITY;
     lists[i] = 0;
-    nearer(s, i, 0, lists, distances);
+    some[i].n = 0;
+    s->block.least[i] = -INFINITY;
   }
   for (uint32_t j = 0; j < s->k; j += LANES)
     for (uint32_t i = 0; i < s->n; i += ROWS)
@@ -330,8 +376,13 @@ static void assign_block(struct search *s, uint32_t *lists,
            bits &= bits - 1) {
         const uint32_t bit = (uint32_t)__builtin_ctz(bits);
         const uint32_t row = i + bit / LANES, list = j + bit % LANES;
-        if (row < s->n && list < s->k) nearer(s, row, list, lists, distances);
+        if (row >= s->n || list >= s->k) continue;
+        if (some[row].n == CANDIDATES)
+          settle(s, row, some + row, lists, distances);
+        propose(s, row, list, s->block.sums[bit], some + row);
       }
+  for (uint32_t i = 0; i < s->n; i++)
+    settle(s, i, some + i, lists, distances);
 }
 
 int32_t sv_assign(const float *rows, uint32_t n, uint32_t dim,
@@ -387,7 +438,7 @@ static void offer(const struct search *s, const struct neighbors *to,
   to->offsets[q] = s->at.offsets[q] + distances[to->k - 1] / 2;
 }
 
-static void neighbors_block(const struct search *s,
+static void neighbors_block(struct search *s,
                             const struct neighbors *to) {
   for (uint32_t q = 0; q < s->k; q += LANES)
     for (uint32_t i = 0; i < s->n; i += ROWS)

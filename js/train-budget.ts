@@ -19,8 +19,12 @@ import { rowBytes } from './training-rows.js';
 /** Rows per list that the clustering sees. */
 const SAMPLE_PER_LIST = 84;
 const MIN_SAMPLE = 8_192;
-/** Held-out rows that recall is measured on: at most, and under memory limits at least. */
-const QUERIES = 500;
+/**
+ * Held-out rows that recall is measured on: as many as there are lists, so that comparing all rows
+ * with them costs what assigning these does; at most, at least, and under memory limits at least.
+ */
+const MOST_QUERIES = 500;
+const QUERIES = 250;
 const LEAST_QUERIES = 100;
 /** Fewer tell nothing: every list is then visited. */
 const FEWEST_QUERIES = 30;
@@ -92,9 +96,10 @@ function workerBytes({ nLists, dimension }: Sizes, queries: number): number {
   return FIXED_BYTES + 8 * nLists * dimension * 4 + queries * (12 * dimension + NEIGHBOR_BYTES);
 }
 
-function chooseQueries({ alive, dimension }: Sizes, total: number): number {
+function chooseQueries({ nLists, alive, dimension }: Sizes, total: number): number {
   const fitting = Math.floor(total / 8 / (16 * dimension + NEIGHBOR_BYTES));
-  const most = Math.min(QUERIES, Math.max(fitting, LEAST_QUERIES), alive >> 2);
+  const wanted = Math.min(Math.max(nLists, QUERIES), MOST_QUERIES);
+  const most = Math.min(wanted, Math.max(fitting, LEAST_QUERIES), alive >> 2);
   return most < FEWEST_QUERIES ? 0 : most;
 }
 

@@ -162,7 +162,7 @@ describe('the result', () => {
     const { seconds, phases, quantizationError, imbalance, peakBytes, iterations, stopReason } = result;
     assert.deepEqual({ ...result, seconds: 0, phases: 0, quantizationError: 0, imbalance: 0,
       peakBytes: 0, iterations: 0, stopReason: '' }, {
-      nLists: 16, trainedOn: 3500, assigned: COUNT, batchSize: 1000, maxIters: 100, tolerance: 1e-6,
+      nLists: 16, trainedOn: 3750, assigned: COUNT, batchSize: 1000, maxIters: 100, tolerance: 1e-6,
       maxMemory: 0, workers: 2, seed: 9, warm: false, generation: before + 1, seconds: 0,
       phases: 0, quantizationError: 0, imbalance: 0, peakBytes: 0, iterations: 0, stopReason: '',
     });
