@@ -73,11 +73,15 @@ export class Access {
   }
 
   /** Runs a call that writes nothing, or that queues its writes itself. */
-  read<T>(key: CallKey | undefined, signal: Signal, work: Work<T>): Promise<T> {
-    return this.track(async () => {
-      throwIfAborted(signal);
-      return this.#under(key, work);
-    }).finally(() => wipe(key));
+  async read<T>(key: CallKey | undefined, signal: Signal, work: Work<T>): Promise<T> {
+    try {
+      return await this.track(() => {
+        throwIfAborted(signal);
+        return this.#under(key, work);
+      });
+    } finally {
+      wipe(key);
+    }
   }
 
   /** Runs a call that writes; PERMISSION_DENIED under keys that may not: if byRoot, all users. */

@@ -1,6 +1,7 @@
 /**
- * The only file that touches wasm memory: copy in, call, copy out. Views of
- * the heap are made at each use and never kept, because any call may grow it.
+ * The only file that touches wasm memory: copy in, call, copy out. Any call may
+ * grow the memory, which detaches what is a view of it: these are made anew then,
+ * and nothing else keeps one.
  */
 import type { CoreExports } from '../types/core.js';
 import { SealvecError } from './errors.js';
@@ -45,23 +46,34 @@ export class Arena {
 
 export class Core {
   readonly exports: CoreExports;
+  #bytes!: Uint8Array;
+  #view!: DataView;
 
   private constructor(exports: CoreExports) {
     this.exports = exports;
+    this.#look();
   }
 
   /** One instance of the compiled core, with a memory of its own. */
   static async instantiate(module: WebAssembly.Module): Promise<Core> {
-    const env = { emscripten_notify_memory_growth: () => undefined };
+    let core: Core | undefined;
+    const env = { emscripten_notify_memory_growth: () => { if (core) core.#look(); } };
     const instance = await WebAssembly.instantiate(module, { env });
     const exports = instance.exports as unknown as CoreExports;
     exports._initialize?.();
-    return new Core(exports);
+    return core = new Core(exports);
+  }
+
+  /** Takes views of the memory as it is now. */
+  #look(): void {
+    const { buffer } = this.exports.memory;
+    this.#bytes = new Uint8Array(buffer);
+    this.#view = new DataView(buffer);
   }
 
   /** Size of the whole wasm memory in bytes; it never shrinks. */
   get memoryBytes(): number {
-    return this.exports.memory.buffer.byteLength;
+    return this.#bytes.length;
   }
 
   alloc(size: number): number {
@@ -80,15 +92,14 @@ export class Core {
   }
 
   write(pointer: number, data: Plain): void {
-    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-    new Uint8Array(this.exports.memory.buffer).set(bytes, pointer);
+    this.#bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), pointer);
   }
 
   /** Copies out: into a new array, or into `out`. */
   bytes(
     pointer: number, length: number, out = new Uint8Array(length),
   ): Uint8Array<ArrayBuffer> {
-    out.set(new Uint8Array(this.exports.memory.buffer, pointer, length));
+    out.set(this.#bytes.subarray(pointer, pointer + length));
     return out;
   }
 
@@ -106,24 +117,24 @@ export class Core {
 
   /** A view of all memory, for single numbers. */
   get view(): DataView {
-    return new DataView(this.exports.memory.buffer);
+    return this.#view;
   }
 
   word(pointer: number): number {
-    return this.view.getUint32(pointer, true);
+    return this.#view.getUint32(pointer, true);
   }
 
   setWord(pointer: number, value: number): void {
-    this.view.setUint32(pointer, value, true);
+    this.#view.setUint32(pointer, value, true);
   }
 
   fill(pointer: number, length: number, value: number): void {
-    new Uint8Array(this.exports.memory.buffer, pointer, length).fill(value);
+    this.#bytes.fill(value, pointer, pointer + length);
   }
 
   /** Copies inside wasm memory; the ranges may overlap. */
   move(to: number, from: number, length: number): void {
-    new Uint8Array(this.exports.memory.buffer).copyWithin(to, from, from + length);
+    this.#bytes.copyWithin(to, from, from + length);
   }
 
   /** Memory of one piece of work that may await; `free` wipes and gives it back. */

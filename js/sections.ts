@@ -18,15 +18,23 @@ export interface Column {
 /** Bytes up to which a loop is faster than a decoder. */
 const SHORT = 32;
 
-/** A text, short ones faster than by the decoder. */
-export function decodeShort(bytes: Uint8Array): string {
-  if (bytes.length > SHORT) return decoder.decode(bytes);
+/** The text that lies in bytes [from, to), a short one faster than by the decoder. */
+export function decodeShort(bytes: Uint8Array, from = 0, to = bytes.length): string {
+  if (to - from > SHORT) return decoder.decode(bytes.subarray(from, to));
   let text = '';
-  for (const byte of bytes) {
-    if (byte > 127) return decoder.decode(bytes);
+  for (let at = from; at < to; at++) {
+    const byte = bytes[at] ?? 0;
+    if (byte > 127) return decoder.decode(bytes.subarray(from, to));
     text += String.fromCharCode(byte);
   }
   return text;
+}
+
+/** Bytes [from, to) of a chunk. */
+interface Place {
+  readonly bytes: Uint8Array;
+  readonly from: number;
+  readonly to: number;
 }
 
 function readU32(bytes: Uint8Array, at: number): number {
@@ -65,16 +73,16 @@ export class Sections {
   }
 
   /**
-   * Plain bytes [from, to) of a section if they lie in one chunk that is in memory, to be used
-   * before anything is awaited.
+   * Where plain bytes [from, to) of a section are, if they lie in one chunk that is in memory; to
+   * be used before anything is awaited.
    */
-  #peek(section: number, from: number, to: number): Uint8Array | undefined {
+  #peek(section: number, from: number, to: number): Place | undefined {
     const chunk = Math.floor(from / CHUNK_PLAIN);
     const start = chunk * CHUNK_PLAIN;
-    const value = this.#near[section]?.[chunk];
-    if (!value || from > to || to > start + value.length) return undefined;
+    const bytes = this.#near[section]?.[chunk];
+    if (!bytes || from > to || to > start + bytes.length) return undefined;
     if (this.#cache.limited) this.#cache.touch(`${section}/${chunk}`);
-    return value.subarray(from - start, to - start);
+    return { bytes, from: from - start, to: to - start };
   }
 
   /** Plain bytes [from, to) of a section, through the cache. */
@@ -96,18 +104,25 @@ export class Sections {
     return out;
   }
 
-  /** The bytes of one row of a blob section, if they are in memory. */
-  peekBlob(section: number, row: number): Uint8Array | undefined {
+  /** Where one row of a blob section is, if it is in memory. */
+  #peekBlob(section: number, row: number): Place | undefined {
     const pair = this.#peek(section, row * 4, row * 4 + 8);
     if (!pair) return undefined;
+    const { bytes, from } = pair;
     const base = (this.#rows + 1) * 4;
-    return this.#peek(section, base + readU32(pair, 0), base + readU32(pair, 4));
+    return this.#peek(section, base + readU32(bytes, from), base + readU32(bytes, from + 4));
+  }
+
+  /** The text of one row of a blob section, if it is in memory. */
+  peekText(section: number, row: number): string | undefined {
+    const place = this.#peekBlob(section, row);
+    return place && decodeShort(place.bytes, place.from, place.to);
   }
 
   /** The bytes of one row of a blob section; without waiting where they are in memory. */
   async blob(section: number, row: number): Promise<Uint8Array> {
-    const near = this.peekBlob(section, row);
-    if (near) return near.slice();
+    const near = this.#peekBlob(section, row);
+    if (near) return near.bytes.slice(near.from, near.to);
     const at = row * 4;
     const pair = await this.bytes(section, at, at + 8);
     const base = (this.#rows + 1) * 4;

@@ -173,8 +173,7 @@ export class Segment {
 
   /** The id of a row, if it is in memory. */
   peekId(row: number): string | undefined {
-    const blob = this.#sections.peekBlob(SECTIONS.ids, row);
-    return blob && decodeShort(blob);
+    return this.#sections.peekText(SECTIONS.ids, row);
   }
 
   async id(row: number): Promise<string> {
@@ -206,7 +205,7 @@ export class Segment {
 
   /** The ids of all rows, dead ones too. */
   async ids(): Promise<string[]> {
-    return (await this.#sections.blobs(SECTIONS.ids)).map(decodeShort);
+    return (await this.#sections.blobs(SECTIONS.ids)).map((id) => decodeShort(id));
   }
 
   /** The metadata of all rows, parsed once and kept in the cache. */

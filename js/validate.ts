@@ -63,14 +63,19 @@ export function invalid(argument: string, expected: string, value: unknown): nev
   return refuse(argument, expected, describe(value));
 }
 
+/** What a getter of the caller's that throws makes of its object. */
+function unreadable(argument: string, cause: unknown): unknown {
+  if (cause instanceof SealvecError) return cause;
+  const message = `${argument}: expected data that can be read, got an error on reading it`;
+  return new SealvecError('INVALID_ARGUMENT', message, { cause });
+}
+
 /** Runs what reads an object of the caller: a getter of it that throws makes it invalid. */
 export function reading<T>(argument: string, read: () => T): T {
   try {
     return read();
   } catch (cause) {
-    if (cause instanceof SealvecError) throw cause;
-    const message = `${argument}: expected data that can be read, got an error on reading it`;
-    throw new SealvecError('INVALID_ARGUMENT', message, { cause });
+    throw unreadable(argument, cause);
   }
 }
 
@@ -88,17 +93,22 @@ export function isPlain(value: unknown): value is Readonly<Record<string, unknow
 export function readOptions<K extends string>(
   argument: string, value: unknown, known: readonly K[], prefix = '',
 ): Partial<Record<K, unknown>> {
-  return reading(argument, () => {
+  let at: string | undefined;
+  try {
     if (!isPlain(value)) invalid(argument, 'a plain object', value);
     const copy: Partial<Record<K, unknown>> = {};
     for (const key of Object.keys(value)) {
       if (!known.includes(key as K)) {
         refuse(argument, `only ${known.join(', ')}`, `the unknown ${quote(key)}`);
       }
-      copy[key as K] = reading(`${prefix}${key}`, () => value[key]);
+      at = key;
+      copy[key as K] = value[key];
+      at = undefined;
     }
     return copy;
-  });
+  } catch (cause) {
+    throw unreadable(at === undefined ? argument : prefix + at, cause);
+  }
 }
 
 /**
