@@ -9,6 +9,7 @@ import { orAbort, throwIfAborted } from './abort.js';
 import type { Bounds } from './bounds.js';
 import { SealvecError } from './errors.js';
 import type { OpenIndex } from './open-index.js';
+import { reading } from './parts.js';
 import type { ClientSettings } from './settings.js';
 import type { CallKey } from './validate.js';
 import type { AbortSignalLike, Embed } from '../types/api.js';
@@ -126,7 +127,8 @@ export class Access {
 
   async #open(key: CallKey): Promise<OpenIndex> {
     const options = this.settings.openOptions(this.indexName, key, this.#bounds);
-    const { module, OpenIndex } = await this.settings.load();
+    const module = this.settings.module();
+    const { OpenIndex } = await reading();
     return OpenIndex.open(module, options);
   }
 

@@ -129,9 +129,9 @@ export class Client {
     const text = given.anchor === undefined ? undefined : readText('anchor', given.anchor, 256);
     const key = readCallKey(given);
     const { storage, logger } = this.#settings;
+    const module = key && this.#settings.module();
     try {
-      const [{ findIndex, readAnchor, OpenIndex }, module] =
-        await Promise.all([reading(), key && this.#settings.module()]);
+      const { findIndex, readAnchor, OpenIndex } = await reading();
       const bounds = { minGeneration: least, anchor: text === undefined ? text : readAnchor(text) };
       if (!key || !module) {
         await findIndex(storage, indexName, { ...bounds, logger });

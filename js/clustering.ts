@@ -92,8 +92,9 @@ export class Clustering {
     });
   }
 
-  use(): void {
+  use(): this {
     this.#uses++;
+    return this;
   }
 
   /** Gives up one use; the last one frees. */

@@ -42,14 +42,17 @@ export class OpenIndex {
     this.logger = logger;
   }
 
-  static async open(module: WebAssembly.Module, options: OpenOptions): Promise<OpenIndex> {
-    const core = await Core.instantiate(module);
+  /** Opens an index; what storage has of it is read while the module is still being compiled. */
+  static async open(
+    module: WebAssembly.Module | Promise<WebAssembly.Module>, options: OpenOptions,
+  ): Promise<OpenIndex> {
+    const making = Promise.resolve(module).then((compiled) => Core.instantiate(compiled));
     const { storage, indexName, key, bounds } = options;
     try {
-      const store = await IndexStore.open(core, storage, indexName, key, bounds);
-      return new OpenIndex(core, store, new Cache(options.cacheBytes), bounds.logger);
+      const store = await IndexStore.open(making, storage, indexName, key, bounds);
+      return new OpenIndex(store.core, store, new Cache(options.cacheBytes), bounds.logger);
     } catch (error) {
-      core.wipe();
+      await making.then((core) => core.wipe(), () => undefined);
       throw error;
     }
   }

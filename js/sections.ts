@@ -2,7 +2,8 @@
 import { allOf } from './all.js';
 import type { CacheScope } from './cache.js';
 import { SealvecError } from './errors.js';
-import { CHUNK_PLAIN, type ObjectReader } from './object.js';
+import type { GatheredReader } from './gathered.js';
+import { CHUNK_PLAIN } from './object.js';
 
 // A text that begins with a byte order mark keeps it.
 export const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -43,14 +44,14 @@ function readU32(bytes: Uint8Array, at: number): number {
 }
 
 export class Sections {
-  readonly #reader: ObjectReader;
+  readonly #reader: GatheredReader;
   readonly #cache: CacheScope;
   /** Rows of the segment. */
   readonly #rows: number;
   /** Chunks in memory, by section and number. */
   readonly #near: (Uint8Array | undefined)[][] = [];
 
-  constructor(reader: ObjectReader, cache: CacheScope, rows: number) {
+  constructor(reader: GatheredReader, cache: CacheScope, rows: number) {
     this.#reader = reader;
     this.#cache = cache;
     this.#rows = rows;

@@ -7,6 +7,7 @@ import { type BlockTable, cutBlocks, readRuns, readStarts } from './blocks.js';
 import { hex } from './bytes.js';
 import type { Cache, CacheScope, Entry } from './cache.js';
 import { SealvecError } from './errors.js';
+import { GatheredReader } from './gathered.js';
 import { type IndexConfig, type SegmentEntry, SECTIONS, vectorBytes } from './manifest.js';
 import { coreMetric } from './metric.js';
 import { type ObjectContext, ObjectReader } from './object.js';
@@ -31,6 +32,7 @@ export class Segment {
   readonly watchers = new Set<(block: number) => void>();
   /** Of this instance alone: another one of the same segment may cut its blocks otherwise. */
   readonly #cache: CacheScope;
+  readonly #gathered: GatheredReader;
   readonly #sections: Sections;
 
   private constructor(
@@ -47,7 +49,8 @@ export class Segment {
     this.origin = origin;
     this.blocks = cutBlocks(reader.context.core, starts, config.dimension);
     this.#cache = cache;
-    this.#sections = new Sections(reader, cache, this.rows);
+    this.#gathered = new GatheredReader(reader);
+    this.#sections = new Sections(this.#gathered, cache, this.rows);
     if (this.blocks.codesAt.at(-1) !== (entry.object.lengths[SECTIONS.codes] ?? 0)) {
       throw new SealvecError('CORRUPTED', `segment ${this.name}: its rows do not have a code each`);
     }
@@ -89,14 +92,10 @@ export class Segment {
     const { core } = this.reader.context;
     const size = vectorBytes(this.config);
     const count = (to - from) * this.config.dimension;
-    await this.reader.open(SECTIONS.vectors, from * size, to * size, (plain) => {
+    await this.#gathered.open(SECTIONS.vectors, from * size, to * size, (plain) => {
       if (this.config.precision === 'float32') core.move(pointer, plain, count * 4);
       else core.check(core.exports.sv_f16_decode(plain, count, pointer), 'vectors');
     });
-  }
-
-  #tell(block: number): void {
-    for (const watcher of this.watchers) watcher(block);
   }
 
   /** Makes the vectors of a block resident. */
@@ -117,46 +116,39 @@ export class Segment {
     const { core } = this.reader.context;
     const { codes, codesAt } = this.blocks;
     const [from = 0, to = 0] = [codesAt[block], codesAt[block + 1]];
-    const pointer = core.alloc(to - from);
-    try {
-      await this.reader.open(SECTIONS.codes, from, to, (plain) => {
+    return this.#hold(codes, block, to - from, (pointer) =>
+      this.#gathered.open(SECTIONS.codes, from, to, (plain) => {
         core.move(pointer, plain, to - from);
-      });
-    } catch (error) {
-      core.release(pointer, to - from);
-      throw error;
-    }
-    const set = (value: number): void => {
-      codes[block] = value;
-      this.#tell(block);
-    };
-    set(pointer);
-    const drop = (): void => {
-      set(0);
-      core.release(pointer, to - from);
-    };
-    return { value: true, bytes: to - from, drop };
+      }));
   }
 
   async #openBlock(block: number): Promise<Entry<true>> {
     const { core } = this.reader.context;
-    const bytes = this.blockBytes(block);
-    const n = this.blocks.rows[block] ?? 0;
-    const from = this.blocks.row[block] ?? 0;
+    const { vectors, row, rows } = this.blocks;
+    const [from = 0, n = 0] = [row[block], rows[block]];
+    const { dimension, metric } = this.config;
+    return this.#hold(vectors, block, this.blockBytes(block), async (pointer) => {
+      await this.openVectors(from, from + n, pointer);
+      if (coreMetric(metric) === 0) return;
+      core.exports.sv_norms(pointer, n, dimension, pointer + n * dimension * 4);
+    });
+  }
+
+  /** Memory for a block, which `fill` fills, named in `table` for as long as it is kept. */
+  async #hold(
+    table: Uint32Array, block: number, bytes: number, fill: (pointer: number) => Promise<void>,
+  ): Promise<Entry<true>> {
+    const { core } = this.reader.context;
     const pointer = core.alloc(bytes);
     try {
-      await this.openVectors(from, from + n, pointer);
+      await fill(pointer);
     } catch (error) {
       core.release(pointer, bytes);
       throw error;
     }
-    const { dimension } = this.config;
-    if (coreMetric(this.config.metric) !== 0) {
-      core.exports.sv_norms(pointer, n, dimension, pointer + n * dimension * 4);
-    }
     const set = (value: number): void => {
-      this.blocks.vectors[block] = value;
-      this.#tell(block);
+      table[block] = value;
+      for (const watcher of this.watchers) watcher(block);
     };
     set(pointer);
     const drop = (): void => {

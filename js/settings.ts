@@ -97,6 +97,8 @@ export class ClientSettings {
       this.#module = undefined;
       throw error;
     });
+    // Who asks may wait for something else first.
+    this.#module.catch(() => undefined);
     return this.#module;
   }
 

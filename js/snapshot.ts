@@ -10,7 +10,8 @@ import { openCentroids } from './centroids.js';
 import type { Clustering } from './clustering.js';
 import type { Arena, Core } from './core.js';
 import { SealvecError } from './errors.js';
-import { liveRows, type Manifest } from './manifest.js';
+import { withHead } from './head.js';
+import { liveRows, type Manifest, SECTIONS, type SegmentEntry } from './manifest.js';
 import { coreMetric } from './metric.js';
 import type { ObjectContext } from './object.js';
 import { Segment } from './segment.js';
@@ -43,7 +44,19 @@ async function openClustering(
   if (!clustering) return undefined;
   const name = hex(clustering.object.id);
   if (before?.name === name) return before;
-  return openCentroids(context, clustering, config, name);
+  return withHead(context, clustering.object, clustering.object.lengths.length, (near) =>
+    openCentroids(near, clustering, config, name));
+}
+
+/** A segment of a manifest: the one of those known, or opened. */
+async function openSegment(
+  context: ObjectContext, { config, clustering }: Manifest, entry: SegmentEntry, cache: Cache,
+  known: readonly Segment[],
+): Promise<Segment> {
+  const name = hex(entry.object.id);
+  return known.find((one) => one.name === name && one.listed === entry.listed) ??
+    withHead(context, entry.object, SECTIONS.lists + 1, (near) =>
+      Segment.open(near, entry, config, clustering?.nLists ?? 0, cache));
 }
 
 /** Bit per row of all segments, 1 for live; undefined when all are. */
@@ -53,11 +66,13 @@ async function openLive(
   if (segments.every((entry) => entry.dead === 0)) return undefined;
   const rows = segments.reduce((sum, entry) => sum + entry.rows, 0);
   const live = new Uint8Array(Math.ceil(rows / 8)).fill(255);
+  const dead = await allOf(segments.map((entry) =>
+    entry.dead > 0 ? deadRows(context, entry) : Promise.resolve([])));
   let base = 0;
-  for (const entry of segments) {
-    if (entry.dead > 0) bury(live, base, await deadRows(context, entry));
+  segments.forEach((entry, s) => {
+    bury(live, base, dead[s] ?? []);
     base += entry.rows;
-  }
+  });
   return live;
 }
 
@@ -128,21 +143,19 @@ export class Snapshot {
     context: ObjectContext, manifest: Manifest, cache: Cache, before: Snapshot | undefined,
     release: () => void,
   ): Promise<Snapshot> {
-    let clustering: Clustering | undefined;
+    const { segments: known = [] } = before ?? {};
+    const using: Promise<Clustering | undefined> =
+      openClustering(context, manifest, before?.clustering).then((found) => found?.use());
     try {
-      clustering = await openClustering(context, manifest, before?.clustering);
-      clustering?.use();
-      const { segments: known = [] } = before ?? {};
-      const nLists = clustering?.nLists ?? 0;
-      const segments = await allOf(manifest.segments.map(async (entry) => {
-        const name = hex(entry.object.id);
-        return known.find((segment) => segment.name === name && segment.listed === entry.listed) ??
-          Segment.open(context, entry, manifest.config, nLists, cache);
-      }));
-      const live = await openLive(context, manifest);
+      const [clustering, segments, live] = await allOf([
+        using,
+        allOf(manifest.segments.map((entry) =>
+          openSegment(context, manifest, entry, cache, known))),
+        openLive(context, manifest),
+      ]);
       return new Snapshot(context.core, manifest, { segments, clustering, live }, release);
     } catch (error) {
-      clustering?.free();
+      await using.then((clustering) => clustering?.free(), () => undefined);
       release();
       throw error;
     }

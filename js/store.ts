@@ -19,13 +19,13 @@
  *    objects were taken for orphans learns it while rebasing, and never names what is gone.
  * 5. What was written for a commit is removed only while no manifest can name it (draft.ts).
  */
-import { type Bounds, checkCommit, leastGeneration } from './bounds.js';
+import { allOf } from './all.js';
+import { type Bounds, checkCommit } from './bounds.js';
 import { hex, randomBytes } from './bytes.js';
 import { lastCommitted, tellCommitted } from './committed.js';
 import type { Core } from './core.js';
 import { Draft, OrphanedError } from './draft.js';
 import { SealvecError } from './errors.js';
-import { readIndexId } from './header.js';
 import type { Keyring } from './keyring.js';
 import { assertDescends, type Loaded, type Point, pointOf } from './lineage.js';
 import { type Manifest, manifestKey, type WriterEntry } from './manifest.js';
@@ -33,7 +33,7 @@ import {
   listManifests, LOOK_PAUSE, LOOKS, MAX_ATTEMPTS, pause, type Place, staysTorn, vanished,
 } from './newest.js';
 import { isGone, missing, type ObjectContext, objectKey, objectPrefix } from './object.js';
-import { type Opened, openNewest } from './opening.js';
+import { fetchIndex, fetchNewest, openFetched, type Opened } from './opening.js';
 import { Pins } from './pins.js';
 import { manifestHash, sealManifest } from './sealed-manifest.js';
 import { deriveWrap, type Wrap } from './slots.js';
@@ -59,9 +59,11 @@ export class IndexStore implements ObjectContext {
   /** The highest number of all manifests when they were last listed. */
   #top: number;
   #turn = 0;
-  #checkedAt = -Infinity;
+  #checkedAt: number;
 
-  private constructor(core: Core, place: Place, wrap: Wrap, opened: Opened, top: number) {
+  private constructor(
+    core: Core, place: Place, wrap: Wrap, opened: Opened, top: number, lookedAt: number,
+  ) {
     this.core = core;
     this.storage = place.storage;
     this.indexName = place.indexName;
@@ -71,22 +73,25 @@ export class IndexStore implements ObjectContext {
     this.keyring = opened.keyring;
     this.#newest = opened;
     this.#top = top;
+    this.#checkedAt = lookedAt;
   }
 
-  /** Opens an index under a key. */
+  /** Opens an index under a key; what it takes is read while the core is still being made. */
   static async open(
-    core: Core, storage: Storage, indexName: string, key: CallKey, bounds: Bounds,
+    made: Core | Promise<Core>, storage: Storage, indexName: string, key: CallKey, bounds: Bounds,
   ): Promise<IndexStore> {
-    const indexId = await readIndexId(storage, indexName);
-    const place = { storage, indexName, indexId, logger: bounds.logger };
-    const wrap = deriveWrap(core, indexId, key);
+    const lookedAt = performance.now();
+    const [core, { place, fetched }] = await allOf([
+      Promise.resolve(made), fetchIndex(storage, indexName, bounds),
+    ]);
+    const wrap = deriveWrap(core, place.indexId, key);
     let keyring: Keyring | undefined;
     try {
-      const { opened, top } = await openNewest(core, place, [wrap], leastGeneration(bounds));
+      const opened = openFetched(core, place, [wrap], fetched);
       if (!opened) throw new TypeError('no commit was known before');
       ({ keyring } = opened);
-      checkCommit(indexName, indexId, opened, bounds);
-      return new IndexStore(core, place, wrap, opened, top);
+      checkCommit(indexName, place.indexId, opened, bounds);
+      return new IndexStore(core, place, wrap, opened, fetched.top, lookedAt);
     } catch (error) {
       keyring?.wipe();
       wrap.secret.wipe();
@@ -116,8 +121,11 @@ export class IndexStore implements ObjectContext {
     const behind = lastCommitted(this.storage, this.indexId) > generation;
     if (now - this.#checkedAt <= maxAge && !behind) return this.manifest;
     const known = { generation, top: this.#top, keyring: this.keyring };
-    const { wraps } = this;
-    const { top, opened } = await openNewest(this.core, this.#place, wraps.all, generation, known);
+    const fetched = await fetchNewest(this.#place, generation, known);
+    const { top, bytes, table, slotsNumber } = fetched;
+    // Another look may have gone on to newer keys in this very moment.
+    if (bytes && !table && slotsNumber !== this.keyring.table.number) return this.refresh(maxAge);
+    const opened = openFetched(this.core, this.#place, this.wraps.all, fetched, this.keyring);
     // What is refused is refused at every look.
     if (opened) this.#advance(opened);
     this.#checkedAt = Math.max(this.#checkedAt, now);

@@ -4,6 +4,7 @@
  */
 import type { Draft } from './draft.js';
 import { SealvecError } from './errors.js';
+import { withHead } from './head.js';
 import type { SegmentEntry } from './manifest.js';
 import { type ObjectContext, ObjectReader, type ObjectRef, sealObject } from './object.js';
 
@@ -17,9 +18,10 @@ function* setBits(bitmap: Uint8Array, count: number): Iterable<number> {
 /** Dead rows of a segment, from its bitmap and the manifest. */
 export async function deadRows(context: ObjectContext, entry: SegmentEntry): Promise<Set<number>> {
   const dead = new Set<number>(entry.deadRows);
-  if (entry.tombstones) {
-    const length = entry.tombstones.lengths[0] ?? 0;
-    const bitmap = await new ObjectReader(context, entry.tombstones).read(0, 0, length);
+  const { tombstones } = entry;
+  if (tombstones) {
+    const bitmap = await withHead(context, tombstones, 1, (near) =>
+      new ObjectReader(near, tombstones).read(0, 0, tombstones.lengths[0] ?? 0));
     for (const row of setBits(bitmap, entry.rows)) dead.add(row);
   }
   if (dead.size !== entry.dead) {

@@ -15,32 +15,27 @@ export function codeOf(error: unknown): string {
   return String((error as { code?: unknown } | undefined)?.code);
 }
 
-/** readFile gives the bytes of a file or a part of it; undefined when path is a folder. */
-export async function readFile(
-  path: string,
+/** readOpen gives the bytes of a file or a part of it; undefined when it is a folder. */
+export async function readOpen(
+  file: FileHandle,
   range?: { offset: number; length: number },
 ): Promise<Uint8Array | undefined> {
-  const file = await open(path, 'r');
-  try {
-    const offset = range?.offset ?? 0;
-    let length = range?.length ?? Infinity;
-    if (length > SMALL_RANGE || length === 0) {
-      const info = await file.stat();
-      if (info.isDirectory()) return undefined;
-      length = Math.max(0, Math.min(length, info.size - offset));
-    }
-    const bytes = new Uint8Array(length);
-    let filled = 0;
-    while (filled < length) {
-      const most = Math.min(length - filled, MAX_TRANSFER);
-      const { bytesRead } = await file.read(bytes, filled, most, offset + filled);
-      if (bytesRead === 0) return bytes.slice(0, filled);
-      filled += bytesRead;
-    }
-    return bytes;
-  } finally {
-    await file.close();
+  const offset = range?.offset ?? 0;
+  let length = range?.length ?? Infinity;
+  if (length > SMALL_RANGE || length === 0) {
+    const info = await file.stat();
+    if (info.isDirectory()) return undefined;
+    length = Math.max(0, Math.min(length, info.size - offset));
   }
+  const bytes = new Uint8Array(length);
+  let filled = 0;
+  while (filled < length) {
+    const most = Math.min(length - filled, MAX_TRANSFER);
+    const { bytesRead } = await file.read(bytes, filled, most, offset + filled);
+    if (bytesRead === 0) return bytes.slice(0, filled);
+    filled += bytesRead;
+  }
+  return bytes;
 }
 
 /** writeAndSync writes all of bytes, makes them durable and closes the file. */

@@ -4,8 +4,9 @@ import { dirname, join, resolve } from 'node:path';
 import type { Storage } from '../../types/api.js';
 import { SealvecError, storageError } from '../errors.js';
 import { checkBytes, checkKey, checkKeys, checkPrefix, checkRange, closedError } from './checks.js';
-import { codeOf, readFile, syncFolder, writeAndSync } from './file-io.js';
+import { codeOf, readOpen, syncFolder, writeAndSync } from './file-io.js';
 import { keyPartOf, pathOf, TEMPORARY } from './file-names.js';
+import { SharedFiles } from './file-shared.js';
 import { claimTemporary, releaseTemporary, sweep } from './file-temporary.js';
 import { giving } from './typed.js';
 
@@ -48,6 +49,7 @@ class FileStorage implements Storage {
   readonly #durable = new Map<string, string>();
   readonly #pending = new Set<Promise<unknown>>();
   readonly #waiting: (() => void)[] = [];
+  readonly #files = new SharedFiles((closing) => void this.#track(closing));
   #active = 0;
   #swept = false;
   #closed = false;
@@ -65,7 +67,7 @@ class FileStorage implements Storage {
     checkRange(range);
     return this.#run(`read ${key}`, async () => {
       try {
-        return await readFile(pathOf(this.#root, key), range);
+        return await this.#files.use(pathOf(this.#root, key), (file) => readOpen(file, range));
       } catch (error) {
         if (NO_OBJECT.has(codeOf(error))) return undefined;
         throw error;
@@ -104,6 +106,7 @@ class FileStorage implements Storage {
         await unlink(path).catch((error: unknown) => {
           if (!NO_OBJECT.has(codeOf(error))) failures.push(error);
         });
+        this.#files.forget(path);
       }
       await this.#prune(new Set(paths.map(dirname)));
       if (failures.length > 0) throw failures[0];
