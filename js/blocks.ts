@@ -17,25 +17,28 @@ export interface BlockTable {
 /** Cuts runs of rows, given by `starts` per list, into blocks, as the core does. */
 export function cutBlocks({ exports }: Core, starts: Uint32Array, dimension: number): BlockTable {
   const most = exports.sv_block_rows(dimension);
-  const list: number[] = [];
-  const row: number[] = [];
-  const rows: number[] = [];
-  const codesAt = [0];
+  let count = 0;
+  for (let l = 0; l + 1 < starts.length; l++) {
+    count += Math.ceil(((starts[l + 1] ?? 0) - (starts[l] ?? 0)) / most);
+  }
+  const words = (): Uint32Array => new Uint32Array(count);
+  const [list, row, rows, codesAt] = [words(), words(), words(), new Float64Array(count + 1)];
+  // Lists are alike in size: the core is asked once for each.
+  const sizes = new Float64Array(most + 1);
+  let block = 0;
   for (let l = 0; l + 1 < starts.length; l++) {
     const end = starts[l + 1] ?? 0;
     for (let at = starts[l] ?? 0; at < end; at += most) {
       const n = Math.min(most, end - at);
-      list.push(l);
-      row.push(at);
-      rows.push(n);
-      codesAt.push((codesAt.at(-1) ?? 0) + exports.sv_codes_size(n, dimension));
+      const size = sizes[n] ||= exports.sv_codes_size(n, dimension);
+      list[block] = l;
+      row[block] = at;
+      rows[block] = n;
+      codesAt[block + 1] = (codesAt[block] ?? 0) + size;
+      block++;
     }
   }
-  return {
-    list: Uint32Array.from(list), row: Uint32Array.from(row), rows: Uint32Array.from(rows),
-    codesAt: Float64Array.from(codesAt), vectors: new Uint32Array(list.length),
-    codes: new Uint32Array(list.length),
-  };
+  return { list, row, rows, codesAt, vectors: words(), codes: words() };
 }
 
 /**

@@ -4,6 +4,7 @@
  * in wasm memory in the layout of `struct sv_block`.
  */
 import { allOf } from './all.js';
+import { BLOCK, type BlockOrder, orderBlocks } from './block-order.js';
 import { hex } from './bytes.js';
 import type { Cache } from './cache.js';
 import { openCentroids } from './centroids.js';
@@ -16,11 +17,6 @@ import { coreMetric } from './metric.js';
 import type { ObjectContext } from './object.js';
 import { Segment } from './segment.js';
 import { deadRows } from './tombstones.js';
-
-/** Offsets in `struct sv_block` of c/sv.h under wasm32. */
-const BLOCK = {
-  vectors: 0, norms: 4, codes: 8, nRows: 12, firstRow: 16, segment: 20, size: 24,
-} as const;
 
 /** Marks the dead rows of a segment in a bitmap of live rows, from row `base` on. */
 function bury(live: Uint8Array, base: number, rows: Iterable<number>): void {
@@ -97,10 +93,7 @@ export class Snapshot {
   /** Memory of queries that ended, for the next ones. */
   readonly idle: { free(): void }[] = [];
   readonly #arena: Arena;
-  /** Which block of which segment stands at each place of the table. */
-  readonly #places: { segment: Uint32Array; block: Uint32Array };
-  /** The place of each block, per segment. */
-  readonly #placeOf: Uint32Array[];
+  readonly #order: Omit<BlockOrder, 'table'>;
   readonly #watchers: ((block: number) => void)[];
   #uses = 1;
   readonly #release: () => void;
@@ -117,22 +110,21 @@ export class Snapshot {
     this.bases = parts.segments.map((segment) => (rows += segment.rows) - segment.rows);
     this.totalRows = rows;
     this.liveCount = liveRows(manifest);
-    const { order, starts } = this.#order();
-    this.#places = order;
-    this.table = core.alloc(Math.max(order.segment.length, 1) * BLOCK.size);
-    this.starts = core.alloc(starts.byteLength);
-    core.write(this.starts, starts);
+    const { table, ...order } = orderBlocks(parts.segments, this.bases, this.nLists);
+    this.#order = order;
+    this.table = core.alloc(Math.max(table.byteLength, 1));
+    core.write(this.table, table);
+    this.starts = core.alloc(order.starts.byteLength);
+    core.write(this.starts, order.starts);
     this.livePointer = parts.live ? core.alloc(parts.live.length) : 0;
     if (parts.live) core.write(this.livePointer, parts.live);
     this.#arena = core.arena();
     this.origins = this.#putOrigins();
-    this.#placeOf = parts.segments.map((segment) => new Uint32Array(segment.blocks.list.length));
-    order.segment.forEach((s, at) => { (this.#placeOf[s] ?? [])[order.block[at] ?? 0] = at; });
     this.#watchers = parts.segments.map((_, s) => (block) => this.#setPlace(s, block));
     parts.segments.forEach((segment, s) => {
       segment.watchers.add(this.#watchers[s] ?? (() => undefined));
     });
-    this.#fillTable();
+    this.#enterResident();
   }
 
   /**
@@ -161,43 +153,10 @@ export class Snapshot {
     }
   }
 
-  /** Blocks by group: list after list, then the rows in no list. */
-  #order(): { order: { segment: Uint32Array; block: Uint32Array }; starts: Uint32Array } {
-    const starts = new Uint32Array(this.nLists + 2);
-    const group = (segment: Segment, block: number): number =>
-      segment.listed ? segment.blocks.list[block] ?? 0 : this.nLists;
-    for (const segment of this.segments) {
-      segment.blocks.list.forEach((_, block) => {
-        const g = group(segment, block);
-        starts[g + 1] = (starts[g + 1] ?? 0) + 1;
-      });
-    }
-    for (let g = 0; g <= this.nLists; g++) starts[g + 1] = (starts[g + 1] ?? 0) + (starts[g] ?? 0);
-    const next = starts.slice();
-    const total = starts[this.nLists + 1] ?? 0;
-    const order = { segment: new Uint32Array(total), block: new Uint32Array(total) };
-    this.segments.forEach((segment, s) => segment.blocks.list.forEach((_, block) => {
-      const g = group(segment, block);
-      const at = next[g] ?? 0;
-      next[g] = at + 1;
-      order.segment[at] = s;
-      order.block[at] = block;
-    }));
-    return { order, starts };
-  }
-
-  #fillTable(): void {
-    const { segment, block } = this.#places;
-    const { core } = this;
-    core.fill(this.table, segment.length * BLOCK.size, 0);
-    segment.forEach((s, at) => {
-      const { blocks } = this.segments[s] ?? {};
-      const b = block[at] ?? 0;
-      const place = this.table + at * BLOCK.size;
-      core.setWord(place + BLOCK.nRows, blocks?.rows[b] ?? 0);
-      core.setWord(place + BLOCK.firstRow, (this.bases[s] ?? 0) + (blocks?.row[b] ?? 0));
-      core.setWord(place + BLOCK.segment, s);
-      if (blocks?.vectors[b] || blocks?.codes[b]) this.#setPlace(s, b);
+  /** Enters the blocks that are in memory already. */
+  #enterResident(): void {
+    this.segments.forEach(({ blocks: { vectors, codes } }, s) => {
+      for (let b = 0; b < vectors.length; b++) if (vectors[b] || codes[b]) this.#setPlace(s, b);
     });
   }
 
@@ -207,7 +166,7 @@ export class Snapshot {
     const { metric, dimension } = this.manifest.config;
     const norms = pointer === 0 || coreMetric(metric) === 0 ? 0
       : pointer + (rows?.[block] ?? 0) * dimension * 4;
-    const place = this.table + (this.#placeOf[s]?.[block] ?? 0) * BLOCK.size;
+    const place = this.table + (this.#order.placeOf[s]?.[block] ?? 0) * BLOCK.size;
     this.core.setWord(place + BLOCK.vectors, pointer);
     this.core.setWord(place + BLOCK.norms, norms);
     this.core.setWord(place + BLOCK.codes, codes?.[block] ?? 0);
@@ -222,9 +181,9 @@ export class Snapshot {
 
   /** The block at a place of the table. */
   place(at: number): { segment: Segment; block: number } {
-    const segment = this.segments[this.#places.segment[at] ?? 0];
+    const segment = this.segments[this.#order.segment[at] ?? 0];
     if (!segment) throw new SealvecError('CORRUPTED', 'a block belongs to no segment');
-    return { segment, block: this.#places.block[at] ?? 0 };
+    return { segment, block: this.#order.block[at] ?? 0 };
   }
 
   /** Which segment a row number belongs to. */
@@ -263,7 +222,7 @@ export class Snapshot {
     for (const scan of this.idle.splice(0)) scan.free();
     this.#arena.free();
     this.clustering?.free();
-    core.release(this.table, Math.max(this.#places.segment.length, 1) * BLOCK.size);
+    core.release(this.table, Math.max(this.#order.segment.length * BLOCK.size, 1));
     core.release(this.starts, (this.nLists + 2) * 4);
     if (this.live) core.release(this.livePointer, this.live.length);
     this.#release();

@@ -4,8 +4,6 @@ import { open, type FileHandle } from 'node:fs/promises';
 
 /** Most bytes of one system call; Linux moves 2 GiB less a page at most. */
 const MAX_TRANSFER = 2 ** 30;
-/** Ranges up to this size are allocated before the size of the file is known. */
-const SMALL_RANGE = 2 ** 22;
 
 // EINVAL elsewhere: a file system that has no sync of directories (as PostgreSQL takes it).
 const NO_DIRECTORY_SYNC = new Set(process.platform === 'win32' ? ['EPERM', 'EISDIR'] : ['EINVAL']);
@@ -13,29 +11,6 @@ const NO_DIRECTORY_SYNC = new Set(process.platform === 'win32' ? ['EPERM', 'EISD
 /** codeOf is the errno name of an error, such as 'ENOENT'. */
 export function codeOf(error: unknown): string {
   return String((error as { code?: unknown } | undefined)?.code);
-}
-
-/** readOpen gives the bytes of a file or a part of it; undefined when it is a folder. */
-export async function readOpen(
-  file: FileHandle,
-  range?: { offset: number; length: number },
-): Promise<Uint8Array | undefined> {
-  const offset = range?.offset ?? 0;
-  let length = range?.length ?? Infinity;
-  if (length > SMALL_RANGE || length === 0) {
-    const info = await file.stat();
-    if (info.isDirectory()) return undefined;
-    length = Math.max(0, Math.min(length, info.size - offset));
-  }
-  const bytes = new Uint8Array(length);
-  let filled = 0;
-  while (filled < length) {
-    const most = Math.min(length - filled, MAX_TRANSFER);
-    const { bytesRead } = await file.read(bytes, filled, most, offset + filled);
-    if (bytesRead === 0) return bytes.slice(0, filled);
-    filled += bytesRead;
-  }
-  return bytes;
 }
 
 /** writeAndSync writes all of bytes, makes them durable and closes the file. */

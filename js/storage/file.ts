@@ -4,9 +4,9 @@ import { dirname, join, resolve } from 'node:path';
 import type { Storage } from '../../types/api.js';
 import { SealvecError, storageError } from '../errors.js';
 import { checkBytes, checkKey, checkKeys, checkPrefix, checkRange, closedError } from './checks.js';
-import { codeOf, readOpen, syncFolder, writeAndSync } from './file-io.js';
+import { codeOf, syncFolder, writeAndSync } from './file-io.js';
 import { keyPartOf, pathOf, TEMPORARY } from './file-names.js';
-import { SharedFiles } from './file-shared.js';
+import { FileReader } from './file-reading.js';
 import { claimTemporary, releaseTemporary, sweep } from './file-temporary.js';
 import { giving } from './typed.js';
 
@@ -49,7 +49,7 @@ class FileStorage implements Storage {
   readonly #durable = new Map<string, string>();
   readonly #pending = new Set<Promise<unknown>>();
   readonly #waiting: (() => void)[] = [];
-  readonly #files = new SharedFiles((closing) => void this.#track(closing));
+  readonly #files = new FileReader();
   #active = 0;
   #swept = false;
   #closed = false;
@@ -67,7 +67,7 @@ class FileStorage implements Storage {
     checkRange(range);
     return this.#run(`read ${key}`, async () => {
       try {
-        return await this.#files.use(pathOf(this.#root, key), (file) => readOpen(file, range));
+        return await this.#files.read(pathOf(this.#root, key), range);
       } catch (error) {
         if (NO_OBJECT.has(codeOf(error))) return undefined;
         throw error;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { fork, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
+import nodeFs from 'node:fs';
 import * as fsp from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 import { hostname, tmpdir } from 'node:os';
@@ -16,6 +17,23 @@ import { storageSuite } from '../../build/js/storage/suite.js';
 const SELF = fileURLToPath(import.meta.url);
 const LINUX = process.platform === 'linux';
 const ROOT_USER = process.getuid?.() === 0;
+
+/** Runs body while files that are opened for reading are counted: now, at most, all told. */
+async function countingReads(body) {
+  const count = { now: 0, most: 0, all: 0 };
+  const { open, closeSync } = nodeFs;
+  const opened = (path, flags, done) => open(path, flags, (error, file) => {
+    if (!error) count.most = Math.max(count.most, ++count.now);
+    count.all++;
+    done(error, file);
+  });
+  const closed = (file) => {
+    closeSync(file);
+    count.now--;
+  };
+  await withFaults({ open: opened, closeSync: closed }, body, nodeFs);
+  return count;
+}
 
 /** An object that tells whether it is whole: its key's number, over and over. */
 function object(number, size = 300_000) {
@@ -59,8 +77,7 @@ async function inDirectory(body) {
 }
 
 /** Replaces functions of node:fs/promises for the time of body. */
-async function withFaults(faults, body) {
-  const fs = fsp.default;
+async function withFaults(faults, body, fs = fsp.default) {
   const kept = Object.fromEntries(Object.keys(faults).map((name) => [name, fs[name]]));
   Object.assign(fs, faults);
   syncBuiltinESMExports();
@@ -194,22 +211,48 @@ function fileTests() {
   test('keeps at most 64 files open under a thousand concurrent calls', () =>
     inDirectory(async (directory) => {
       const storage = fileStorage(directory);
-      const { open } = fsp.default;
-      let now = 0;
-      let most = 0;
-      const counted = async (...args) => {
-        const file = await open(...args);
-        most = Math.max(most, ++now);
-        const { close } = file;
-        file.close = () => close.call(file).finally(() => now--);
-        return file;
-      };
-      await withFaults({ open: counted }, async () => {
-        await storage.create('a', object(1));
-        await Promise.all(Array.from({ length: 1000 }, () => storage.read('a')));
-      });
+      const keys = Array.from({ length: 100 }, (_, i) => `k/${i}`);
+      for (const key of keys) await storage.create(key, object(1));
+      const { now, most } = await countingReads(() =>
+        Promise.all(Array.from({ length: 1000 }, (_, i) => storage.read(keys[i % 100]))));
       assert.equal(now, 0);
       assert.ok(most > 1 && most <= 64, `${most} files open`);
+    }));
+
+  test('opens a file once for all who read parts of it at a time, and closes it', () =>
+    inDirectory(async (directory) => {
+      const storage = fileStorage(directory);
+      await storage.create('a', object(1));
+      const { now, all } = await countingReads(async () => {
+        for (const offset of [0, 4]) {
+          const reads = Array.from({ length: 50 }, (_, i) =>
+            storage.read('a', { offset: offset + i * 8, length: 8 }));
+          for (const bytes of await Promise.all(reads)) assert.ok(isWhole(bytes, 1, 8));
+        }
+      });
+      assert.deepEqual([now, all], [0, 2]);
+    }));
+
+  test('finds no object that was deleted, though others are still reading it', () =>
+    inDirectory(async (directory) => {
+      const storage = fileStorage(directory);
+      await storage.create('a', object(1));
+      const { read } = nodeFs;
+      const waiting = new EventEmitter();
+      const [begun, held] = [once(waiting, 'begun'), once(waiting, 'go on')];
+      const slow = (...args) => {
+        waiting.emit('begun');
+        void held.then(() => read(...args));
+      };
+      await withFaults({ read: slow }, async () => {
+        const before = storage.read('a', { offset: 0, length: 8 });
+        await begun;
+        await storage.delete(['a']);
+        const after = storage.read('a', { offset: 0, length: 8 });
+        waiting.emit('go on');
+        assert.ok(isWhole(await before, 1, 8));
+        assert.equal(await after, undefined);
+      }, nodeFs);
     }));
 
   test('finishes the calls it has accepted before close resolves', () =>
