@@ -59,6 +59,7 @@ sodium_files="
   crypto_core/ed25519/ref10/ed25519_ref10.c
   crypto_core/hchacha20/core_hchacha20.c
   crypto_generichash/blake2b/ref/blake2b-compress-ref.c
+  crypto_generichash/blake2b/ref/blake2b-compress-ssse3.c
   crypto_generichash/blake2b/ref/blake2b-ref.c
   crypto_generichash/blake2b/ref/generichash_blake2b.c
   crypto_hash/sha512/cp/hash_sha512_cp.c
