@@ -1,0 +1,246 @@
+// What opening an index and its first answer take: which reads, in which order, and of how much.
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { Client, generateKey, memoryStorage } from '../../build/js/index.js';
+import { Core } from '../../build/js/core.js';
+import { Secret } from '../../build/js/crypto.js';
+import { GatheredReader } from '../../build/js/gathered.js';
+import { withHead } from '../../build/js/head.js';
+import { loadModule } from '../../build/js/loader.js';
+import {
+  CHUNK_PLAIN, CHUNK_SEALED, ObjectReader, objectKey, objectSize, sealObject,
+} from '../../build/js/object.js';
+import { assertCode, random } from './support/oracle.js';
+import { mapStorage, Wrapped } from './support/stores.js';
+
+const module = await loadModule(undefined);
+const indexKey = generateKey();
+const ROWS = 6000;
+const DIMENSION = 48;
+
+/** Notes every call, and when it was answered. */
+class Noting extends Wrapped {
+  calls = [];
+
+  async #note(name, key, range, answer) {
+    const call = { name, key, range, begun: this.calls.length };
+    this.calls.push(call);
+    const found = await answer;
+    // As on a disk: never in the turn that asked.
+    await new Promise((resolve) => { setImmediate(resolve); });
+    call.bytes = found?.length;
+    return found;
+  }
+
+  read(key, range) {
+    return this.#note('read', key, range, super.read(key, range));
+  }
+
+  list(prefix) {
+    return this.#note('list', prefix, undefined, super.list(prefix));
+  }
+}
+
+const kind = ({ name, key }) => `${name} ${key.match(/^index|slots|manifest|object/)[0]}`;
+
+function vectorsOf(rows, dimension, seed = 1) {
+  const next = random(seed);
+  return Float32Array.from({ length: rows * dimension }, () => next());
+}
+
+/** A trained index in a storage. */
+async function trained(storage) {
+  const client = new Client({ storage, minTrainVectors: 1, worker: false });
+  const index = await client.createIndex({ indexName: 'test', indexKey, dimension: DIMENSION });
+  const ids = Array.from({ length: ROWS }, (_, i) => `id${i}`);
+  const vectors = vectorsOf(ROWS, DIMENSION);
+  await index.upsert({ ids, vectors });
+  await index.train({ nLists: 32, seed: 1 });
+  await index.compact();
+  await index.delete({ ids: ids.filter((_, i) => i % 10 === 0) });
+  const { results } = await index.query({ queryVectors: vectors.slice(DIMENSION, DIMENSION * 2) });
+  await index.close();
+  return { vectors, results };
+}
+
+describe('opening an index', async () => {
+  const inner = memoryStorage();
+  const { vectors, results } = await trained(inner);
+  const queryVectors = vectors.slice(DIMENSION, DIMENSION * 2);
+
+  test('reads header, manifest and slots once each, and looks for commits once', async () => {
+    const storage = new Noting(inner);
+    const client = new Client({ storage });
+    const index = await client.loadIndex({ indexName: 'test', indexKey });
+    const opening = ['read index', 'list manifest', 'read manifest', 'read slots'];
+    assert.deepEqual(storage.calls.map(kind), opening);
+    assert.deepEqual((await index.query({ queryVectors })).results, results);
+    const rest = storage.calls.slice(4).map(kind);
+    assert.deepEqual([...new Set(rest)], ['read object']);
+    await client.close();
+  });
+
+  test('reads of each object its head at first, and of all at once', async () => {
+    const storage = new Noting(inner);
+    const client = new Client({ storage });
+    const index = await client.loadIndex({ indexName: 'test', indexKey });
+    await index.query({ queryVectors });
+    const reads = storage.calls.slice(4);
+    const objects = new Set(reads.map(({ key }) => key));
+    // Segments, centroids and tombstones.
+    assert.ok(objects.size >= 3);
+    const heads = reads.slice(0, objects.size);
+    assert.deepEqual(new Set(heads.map(({ key }) => key)), objects);
+    assert.ok(heads.every(({ range }) => range.offset === 0));
+    assert.equal(reads.filter(({ range }) => range.offset === 0).length, objects.size);
+    await client.close();
+  });
+
+  test('reads what it takes while the module is still being compiled', async () => {
+    const storage = new Noting(inner);
+    let compiled;
+    const wasm = new Promise((resolve) => { compiled = resolve; });
+    const client = new Client({ storage, wasm });
+    const loading = client.loadIndex({ indexName: 'test', indexKey });
+    for (let i = 0; i < 100 && storage.calls.length < 4; i++) {
+      await new Promise((resolve) => { setTimeout(resolve, 10); });
+    }
+    assert.equal(storage.calls.length, 4);
+    compiled(module);
+    assert.deepEqual((await (await loading).query({ queryVectors })).results, results);
+    await client.close();
+  });
+
+  test('fails by what is wrong, be it the module, the index or the key', async () => {
+    const load = (options, more) =>
+      new Client({ storage: inner, ...options }).loadIndex({ indexName: 'test', indexKey, ...more });
+    const failing = () => ({ wasm: Promise.reject(new TypeError('offline')) });
+    await assert.rejects(load(failing()), { message: 'offline' });
+    await assert.rejects(load(failing(), { indexName: 'none' }), { message: 'offline' });
+    await assertCode(load({}, { indexName: 'none' }), 'NOT_FOUND');
+    await assertCode(load({}, { indexKey: generateKey() }), 'WRONG_KEY');
+    await assertCode(load(failing(), { anchor: 'nonsense' }), 'INVALID_ARGUMENT');
+  });
+});
+
+/** An object of two sections, and what is needed to read it. */
+async function sealedObject(lengths) {
+  const core = await Core.instantiate(module);
+  const secret = new Secret(core, generateKey());
+  const storage = mapStorage();
+  const keyring = { epoch: 1, keys: () => ({ objects: secret, ids: secret }) };
+  const context = { core, keyring, storage, indexId: generateKey().slice(0, 16) };
+  const next = random(2);
+  const plains = lengths.map((length) => Uint8Array.from({ length }, () => next() * 256));
+  const { ref, bytes } = core.withScratch((s) => sealObject(context, 'centroids',
+    plains.map((plain) => ({ pointer: s.put(plain), length: plain.length }))));
+  const key = objectKey(context.indexId, ref.id);
+  storage.map.set(key, bytes);
+  return { context, ref, plains, key, bytes };
+}
+
+describe('reads of one object that are asked for in one turn', () => {
+  const LENGTHS = [40 * CHUNK_PLAIN + 77, 5000];
+
+  /** A reader whose table is read, and the reads it makes from there on. */
+  async function reader() {
+    const made = await sealedObject(LENGTHS);
+    const storage = new Noting(made.context.storage);
+    const object = new ObjectReader({ ...made.context, storage }, made.ref);
+    await object.table();
+    storage.calls = [];
+    return { ...made, storage, gathered: new GatheredReader(object) };
+  }
+  const at = (chunk, more = 0) => chunk * CHUNK_PLAIN + more;
+
+  test('get the bytes they asked for, whatever they share', async () => {
+    const { gathered, plains, storage } = await reader();
+    const next = random(3);
+    for (let round = 0; round < 40; round++) {
+      const asked = Array.from({ length: 1 + Math.floor(next() * 20) }, () => {
+        const section = next() < 0.8 ? 0 : 1;
+        const from = Math.floor(next() * LENGTHS[section]);
+        const most = Math.min(LENGTHS[section] - from, next() < 0.5 ? 300 : 3 * CHUNK_PLAIN);
+        return [section, from, from + Math.floor(next() * (most + 1))];
+      });
+      const parts = await Promise.all(asked.map((one) => gathered.read(...one)));
+      parts.forEach((part, i) => {
+        const [section, from, to] = asked[i];
+        assert.deepEqual(part, plains[section].slice(from, to), `round ${round}, ${asked[i]}`);
+      });
+    }
+    assert.ok(storage.calls.length > 40);
+  });
+
+  test('read a chunk once, and one chunk between two along, but no two', async () => {
+    const { gathered, storage } = await reader();
+    const chunksOf = () => storage.calls.splice(0).map(({ bytes }) => bytes / CHUNK_SEALED);
+    const read = (...froms) => Promise.all(froms.map((from) => gathered.read(0, from, from + 9)));
+    await read(at(3), at(3, 100), at(3, 7));
+    assert.deepEqual(chunksOf(), [1]);
+    await read(at(9), at(4), at(5), at(7));
+    assert.deepEqual(chunksOf(), [6]);
+    await read(at(4), at(7));
+    assert.deepEqual(chunksOf(), [1, 1]);
+    await Promise.all([gathered.read(0, at(2), at(5)), gathered.read(0, at(4, 9), at(6))]);
+    assert.deepEqual(chunksOf(), [4]);
+  });
+
+  test('fail alone where a chunk of theirs is damaged', async () => {
+    const { gathered, plains, context, key, bytes } = await reader();
+    const broken = Uint8Array.from(bytes);
+    broken[bytes.length - 5000 - 40 - 77 - 40 - 36 * CHUNK_SEALED] ^= 1;
+    context.storage.map.set(key, broken);
+    const asked = Array.from({ length: 8 }, (_, chunk) => [0, at(chunk, 5), at(chunk, 50)]);
+    const settled = await Promise.allSettled(asked.map((one) => gathered.read(...one)));
+    settled.forEach(({ reason, value }, chunk) => {
+      if (chunk === 4) assert.equal(reason.code, 'CORRUPTED');
+      else assert.deepEqual(value, plains[0].slice(at(chunk, 5), at(chunk, 50)));
+    });
+  });
+
+  test('fail all where the object is gone or cut short, and alone past its end', async () => {
+    const { gathered, plains, context, key, bytes } = await reader();
+    const past = gathered.read(1, 4000, 5001);
+    const fine = gathered.read(1, 4000, 5000);
+    await assertCode(past, 'CORRUPTED');
+    assert.deepEqual(await fine, plains[1].slice(4000));
+    const both = () => Promise.allSettled([gathered.read(0, 0, 9), gathered.read(0, 10, 19)]);
+    for (const [stored, code] of [[bytes.slice(0, 3000), 'CORRUPTED'], [undefined, 'NOT_FOUND']]) {
+      if (stored) context.storage.map.set(key, stored);
+      else context.storage.map.delete(key);
+      assert.deepEqual((await both()).map(({ reason }) => reason?.code), [code, code]);
+    }
+  });
+
+  test('fail alone where what they do with their bytes fails', async () => {
+    const { gathered, plains } = await reader();
+    const failing = gathered.open(0, 0, 9, () => { throw new RangeError('mine'); });
+    const fine = gathered.read(0, 0, 9);
+    await assert.rejects(failing, RangeError);
+    assert.deepEqual(await fine, plains[0].slice(0, 9));
+  });
+});
+
+describe('the head of an object', () => {
+  test('is read once for all that lies in it, and what lies behind it apart', async () => {
+    const { context, ref, plains } = await sealedObject([30_000, 50_000]);
+    for (const sections of [1, 2]) {
+      const storage = new Noting(context.storage);
+      const kept = await withHead({ ...context, storage }, ref, sections, async (near) => {
+        const object = new ObjectReader(near, ref);
+        assert.deepEqual(await object.read(0, 0, 30_000), plains[0]);
+        assert.deepEqual(await object.read(0, 100, 200), plains[0].slice(100, 200));
+        assert.equal(storage.calls.length, 1);
+        assert.deepEqual(await object.read(1, 0, 50_000), plains[1]);
+        return object;
+      });
+      assert.equal(storage.calls.length, sections === 1 ? 2 : 1);
+      assert.equal(storage.calls[0].bytes, sections === 2 ? objectSize(ref)
+        : objectSize(ref) - 50_000 - 4 * 40);
+      // Nothing of it stays.
+      await kept.read(0, 0, 9);
+      assert.equal(storage.calls.at(-1).range.offset > 0, true);
+    }
+  });
+});
