@@ -1,7 +1,7 @@
 // One measurement in a process of its own, so that memory and caches are its own: started by
 // bench.js, which sends { job, ...options } and gets the figures back.
 import { once } from 'node:events';
-import { Client, fileStorage, memoryStorage } from '../../dist/sealvec.js';
+import { Client, memoryStorage } from '../../dist/sealvec.js';
 import { distanceOf, loadSet, rowOf } from './datasets.js';
 import { askAll, folderSize, peakMemory, seconds } from './measure.js';
 import { peerJob } from './peers.js';
@@ -55,8 +55,8 @@ async function upsert({ folder, ...given }) {
   return { seconds: took, ...(await folderSize(folder)), peak: peakMemory() };
 }
 
-async function load({ folder, key }, storage = fileStorage(folder)) {
-  const client = new Client({ ...options, storage });
+async function load({ folder, key }) {
+  const client = new Client({ ...options, storage: folder });
   const index = await client.loadIndex({ indexName: 'bench', indexKey: secret(key) });
   return { client, index };
 }
@@ -142,26 +142,6 @@ async function query({ set, folder, key, ladder, count }) {
   return { nLists, fixed, auto, memoryBytes, cachedBytes, peak: peakMemory() };
 }
 
-/** From nothing loaded to the first answer, and what was read for it. */
-async function first({ set, folder, key }) {
-  const { queries } = await loadSet(set);
-  const files = fileStorage(folder);
-  let [bytes, reads] = [0, 0];
-  const read = async (name, range) => {
-    const found = await files.read(name, range);
-    reads++;
-    bytes += found?.length ?? 0;
-    return found;
-  };
-  const bound = Object.fromEntries(['create', 'delete', 'list', 'close'].map((call) =>
-    [call, (...given) => files[call](...given)]));
-  const [took] = await seconds(async () => {
-    const { index } = await load({ key }, { ...bound, read });
-    await index.query({ queryVectors: rowOf(queries, 0), topK: K });
-  });
-  return { seconds: took, bytes, reads };
-}
-
 /** Recall for rows of the data themselves, kept out of the index; truth is the untrained answer. */
 async function heldOut({ set, key, seed }) {
   const { base, rows, dim, metric } = await loadSet(set);
@@ -243,7 +223,7 @@ async function filtered({ set, key, seed, count = 1000 }) {
   return { one: one.perSecond, filters, batched: batches.perSecond * 100 };
 }
 
-const JOBS = { build, filtered, upsert, train, arrive, untrained, query, first, heldOut, peer: peerJob };
+const JOBS = { build, filtered, upsert, train, arrive, untrained, query, heldOut, peer: peerJob };
 
 if (process.send) {
   // Nobody is left to hear the figures.

@@ -5,8 +5,6 @@ import os from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const JOBS = fileURLToPath(new URL('jobs.js', import.meta.url));
-
 export async function seconds(work) {
   const start = performance.now();
   const result = await work();
@@ -47,10 +45,11 @@ export async function askAll(count, ask, { passes = 3, least = 0.5, most = 5 } =
   return { answers, perSecond: median(perSecond) };
 }
 
-/** Runs one job of jobs.js in a process of its own. */
-export function inProcess(job, given) {
+/** Runs one job of a file in a process of its own. */
+export function inProcess(job, given, file = 'jobs.js') {
   return new Promise((resolve, reject) => {
-    const child = fork(JOBS, { serialization: 'advanced' });
+    const path = fileURLToPath(new URL(file, import.meta.url));
+    const child = fork(path, { serialization: 'advanced' });
     let answer;
     child.once('message', (message) => { answer = message; });
     child.once('exit', (code) =>
