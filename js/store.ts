@@ -52,7 +52,7 @@ export class IndexStore implements ObjectContext {
   readonly keyring: Keyring;
   readonly wraps: Wraps;
   readonly #place: Place;
-  readonly #writer = randomBytes(16);
+  #writer: Uint8Array | undefined;
   readonly #pins = new Pins();
   #removed = new Set<string>();
   #newest: Loaded;
@@ -186,7 +186,7 @@ export class IndexStore implements ObjectContext {
       const { keyring = this.keyring } = change;
       draft.checkEpoch(keyring.epoch);
       const generation = Math.max(top, base.manifest.generation) + 1;
-      const writer = { id: this.#writer, turn: ++this.#turn, generation };
+      const writer = { id: this.#writer ??= randomBytes(16), turn: ++this.#turn, generation };
       const manifest = nextManifest(base.manifest, base.hash, change, this.#removed, writer);
       const bytes = sealManifest(keyring, this.indexId, manifest);
       draft.fate = 'unknown';

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { sep } from 'node:path';
 
 /**
  * How object keys become paths. A segment of a key is a file or folder of the
@@ -31,9 +31,12 @@ function namesOf(segment: string): string[] {
   return names;
 }
 
-/** pathOf is where the object (or, of a key's first segments, the folder) is. */
+/** pathOf is where the object (or, of a key's first segments, the folder) is; root is absolute. */
 export function pathOf(root: string, key: string): string {
-  return key === '' ? root : join(root, ...key.split('/').flatMap(namesOf));
+  if (key === '') return root;
+  // Not join, which goes through all of it character by character, for each read.
+  const base = root.endsWith(sep) ? root.slice(0, -1) : root;
+  return [base, ...key.split('/').flatMap(namesOf)].join(sep);
 }
 
 /** keyPartOf undoes pathOf for one name; undefined for files that are not ours. */

@@ -1,4 +1,3 @@
-import { createHash, randomBytes } from 'node:crypto';
 import { readdir, stat, unlink } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
@@ -8,14 +7,26 @@ import { codeOf } from './file-io.js';
 
 const DAY = 86_400_000;
 
-/** A pid means nothing on another host. */
-const HOST = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
+/** Loaded by the first create: who only reads shall not wait for it (3 of 11 ms of the import). */
+let loading: Promise<typeof import('node:crypto')> | undefined;
+
+function loadCrypto(): Promise<typeof import('node:crypto')> {
+  return loading ??= import('node:crypto');
+}
+
+/** What stands for this host: a pid means nothing on another. */
+async function hostTag(): Promise<string> {
+  const { createHash } = await loadCrypto();
+  return createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
+}
+
 /** The temporary files of this thread, never taken for leftovers. */
 const live = new Set<string>();
 
 /** claimTemporary gives a path in folder that nobody else uses or will sweep. */
-export function claimTemporary(folder: string): string {
-  const path = join(folder, `${HOST}-${process.pid}-${randomBytes(8).toString('hex')}`);
+export async function claimTemporary(folder: string): Promise<string> {
+  const [{ randomBytes }, host] = await Promise.all([loadCrypto(), hostTag()]);
+  const path = join(folder, `${host}-${process.pid}-${randomBytes(8).toString('hex')}`);
   live.add(path);
   return path;
 }
@@ -40,7 +51,7 @@ export async function sweep(folder: string): Promise<void> {
 async function isLeftover(path: string, name: string): Promise<boolean> {
   const [, host, pid] = /^([0-9a-f]{8})-([1-9]\d{0,9})-[0-9a-f]{16}$/.exec(name) ?? [];
   if (pid === undefined) return false;
-  if (host === HOST && Number(pid) !== process.pid) return !isRunning(Number(pid));
+  if (host === await hostTag() && Number(pid) !== process.pid) return !isRunning(Number(pid));
   const info = await stat(path).catch(() => undefined);
   return info !== undefined && info.mtimeMs < Date.now() - DAY;
 }

@@ -80,7 +80,7 @@ class FileStorage implements Storage {
     checkBytes(bytes);
     return this.#run(`create ${key}`, async () => {
       const path = pathOf(this.#root, key);
-      const temporary = claimTemporary(this.#temporary);
+      const temporary = await claimTemporary(this.#temporary);
       try {
         const file = await this.#inside(this.#temporary, () => open(temporary, 'wx'));
         await writeAndSync(file, bytes);
