@@ -1,6 +1,6 @@
 /** Where the rows of a segment lie: by list, and in the blocks they are held in memory by. */
 import type { Core } from './core.js';
-import { ByteReader } from './records.js';
+import { SealvecError } from './errors.js';
 
 /** A run of rows of one list, or of rows in no list. */
 export interface BlockTable {
@@ -41,40 +41,48 @@ export function cutBlocks({ exports }: Core, starts: Uint32Array, dimension: num
   return { list, row, rows, codesAt, vectors: words(), codes: words() };
 }
 
+/** The pairs (list u32, rows u32) of the lists section, as words. */
+function readPairs(bytes: Uint8Array): Uint32Array {
+  if (bytes.length % 8 !== 0) refuseLists('end too soon');
+  return new Uint32Array(bytes.slice().buffer);
+}
+
+function refuseLists(why: string): never {
+  throw new SealvecError('CORRUPTED', `the lists of a segment ${why}`);
+}
+
 /**
  * Row starts out of the same pairs, run after run, whatever their lists: those of lists that the
  * index has no more, by which the rows were cut into blocks. Without pairs all rows are one run.
  */
 export function readRuns(bytes: Uint8Array, rows: number): Uint32Array {
-  const reader = new ByteReader(bytes, 'the lists of a segment');
-  const starts = [0];
+  if (bytes.length === 0) return Uint32Array.of(0, rows);
+  const pairs = readPairs(bytes);
+  const starts = new Uint32Array(pairs.length / 2 + 1);
   let total = 0;
-  while (reader.left > 0) {
-    reader.u32();
-    total += reader.u32();
-    starts.push(total);
+  for (let at = 0; at < pairs.length; at += 2) {
+    total += pairs[at + 1] ?? 0;
+    starts[at / 2 + 1] = total;
   }
-  if (bytes.length === 0) starts.push(rows);
-  else if (total !== rows) reader.fail('do not hold all its rows');
-  return Uint32Array.from(starts);
+  // Here and below, summed apart: the starts are 32 bits each and could wrap to the right number.
+  if (total !== rows) refuseLists('do not hold all its rows');
+  return starts;
 }
 
-/** Row starts per list out of the pairs (list u32, rows u32) of the lists section. */
+/** Row starts per list out of the pairs of the lists section. */
 export function readStarts(bytes: Uint8Array, rows: number, nLists: number): Uint32Array {
-  const reader = new ByteReader(bytes, 'the lists of a segment');
+  const pairs = readPairs(bytes);
   const starts = new Uint32Array(nLists + 1);
   let last = -1;
   let total = 0;
-  while (reader.left > 0) {
-    const list = reader.u32();
-    const count = reader.u32();
-    if (list <= last || list >= nLists) reader.fail('name a list out of order');
-    starts[list + 1] = count;
-    total += count;
+  for (let at = 0; at < pairs.length; at += 2) {
+    const list = pairs[at] ?? 0;
+    if (list <= last || list >= nLists) refuseLists('name a list out of order');
+    // Starts of lists that have no rows are those of the next that has.
+    for (let l = last + 1; l <= list; l++) starts[l] = total;
+    total += pairs[at + 1] ?? 0;
     last = list;
   }
-  // Summed apart: the starts are 32 bits each and could wrap to the right number.
-  if (total !== rows) reader.fail('do not hold all its rows');
-  for (let l = 0; l < nLists; l++) starts[l + 1] = (starts[l + 1] ?? 0) + (starts[l] ?? 0);
-  return starts;
+  if (total !== rows) refuseLists('do not hold all its rows');
+  return starts.fill(total, last + 1);
 }

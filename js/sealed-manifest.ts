@@ -106,7 +106,7 @@ function readSegment(reader: ByteReader, config: IndexConfig, clustered: boolean
   const blobs = [SECTIONS.ids, SECTIONS.metadata, SECTIONS.contents];
   if (rows < 1 || dead > rows || deadRows.some((row) => row >= rows) ||
       length(SECTIONS.vectors) !== rows * vectorBytes(config) ||
-      length(SECTIONS.idTable) !== rows * 12 || length(SECTIONS.lists) % 8 !== 0 ||
+      length(SECTIONS.idTable) !== rows * 12 || length(SECTIONS.lists) % 4 !== 0 ||
       blobs.some((section) => length(section) < 4 * (rows + 1)) || (flags[0] && !clustered) ||
       (tombstones && tombstones.lengths[0] !== Math.ceil(rows / 8))) {
     reader.fail('describes a segment that contradicts itself');

@@ -35,7 +35,8 @@ async function readOpen(file: number, range: Range | undefined): Promise<Uint8Ar
     if (info.isDirectory()) return undefined;
     length = Math.max(0, Math.min(length, info.size - offset));
   }
-  const bytes = new Uint8Array(length);
+  // Not zeroed first: what is handed out was read.
+  const bytes = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
   for (let filled = 0; filled < length;) {
     const n = await readInto(file, bytes, filled, offset + filled);
     if (n === 0) return bytes.slice(0, filled);

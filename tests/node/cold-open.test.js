@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Client, generateKey, memoryStorage } from '../../build/js/index.js';
+import { readRuns, readStarts } from '../../build/js/blocks.js';
 import { Core } from '../../build/js/core.js';
 import { Secret } from '../../build/js/crypto.js';
 import { GatheredReader } from '../../build/js/gathered.js';
@@ -243,4 +244,63 @@ describe('the head of an object', () => {
       assert.equal(storage.calls.at(-1).range.offset > 0, true);
     }
   });
+});
+
+describe('the lists of a segment', () => {
+  const bytesOf = (pairs) => new Uint8Array(Uint32Array.from(pairs.flat()).buffer);
+  const refused = (pairs, rows, more = 0) => assert.throws(
+    () => readStarts(Uint8Array.of(...bytesOf(pairs), ...new Array(more).fill(0)), rows, 4),
+    { code: 'CORRUPTED' });
+
+  test('begin where the rows of those before them end', () => {
+    const next = random(5);
+    for (let round = 0; round < 200; round++) {
+      const counts = Array.from({ length: 1 + round % 9 }, () => Math.floor(next() * 3));
+      const pairs = counts.map((count, list) => [list, count]).filter(([, count]) => count > 0);
+      const sums = counts.map((_, list) => counts.slice(0, list).reduce((sum, n) => sum + n, 0));
+      const rows = counts.reduce((sum, n) => sum + n, 0);
+      assert.deepEqual([...readStarts(bytesOf(pairs), rows, counts.length)], [...sums, rows]);
+      if (rows === 0) continue;
+      const runs = sums.filter((_, list) => counts[list] > 0);
+      assert.deepEqual([...readRuns(bytesOf(pairs), rows)], [...runs, rows]);
+    }
+    assert.deepEqual([...readRuns(new Uint8Array(), 7)], [0, 7]);
+  });
+
+  test('are refused out of order, past the last, cut short, or with other sums', () => {
+    refused([[1, 5], [0, 5]], 10);
+    refused([[1, 5], [1, 5]], 10);
+    refused([[4, 5]], 5);
+    refused([[0, 5]], 6);
+    refused([[0, 5]], 5, 4);
+    refused([[0, 0xffffffff], [1, 6]], 5);
+    assert.throws(() => readRuns(bytesOf([[0, 0xffffffff], [0, 6]]), 5), { code: 'CORRUPTED' });
+    assert.throws(() => readRuns(bytesOf([[0, 5]]).slice(0, 4), 5), { code: 'CORRUPTED' });
+  });
+});
+
+describe('an index that is opened again', () => {
+  for (const dimension of [1, 7, 31, 32, 33, 35, 36, 101]) {
+    test(`finds its ${dimension}-dimensional rows, untrained and trained`, async () => {
+      const storage = memoryStorage();
+      const client = new Client({ storage, minTrainVectors: 1, worker: false });
+      const index = await client.createIndex({ indexName: 'test', indexKey, dimension });
+      const vectors = vectorsOf(500, dimension, dimension);
+      const ids = Array.from({ length: 500 }, (_, i) => `id${i}`);
+      await index.upsert({ ids: ids.slice(0, 300), vectors: vectors.slice(0, 300 * dimension) });
+      const nearest = async () => {
+        const again = await new Client({ storage }).loadIndex({ indexName: 'test', indexKey });
+        const queryVectors = vectors.slice(7 * dimension, 8 * dimension);
+        const { results } = await again.query({ queryVectors, topK: 1, targetRecall: 1 });
+        assert.equal(results[0].distance, 0);
+        assert.deepEqual((await again.get({ ids: ['id7'] }))[0].vector, queryVectors);
+        return again.count();
+      };
+      assert.equal(await nearest(), 300);
+      await index.train({ nLists: 3, seed: 1 });
+      assert.equal(await nearest(), 300);
+      await index.upsert({ ids: ids.slice(300), vectors: vectors.slice(300 * dimension) });
+      assert.equal(await nearest(), 500);
+    });
+  }
 });
