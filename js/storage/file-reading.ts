@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { closeSync, fstatSync, open, read } from 'node:fs';
 
 /** Most bytes of one system call; Linux moves 2 GiB less a page at most. */

@@ -19,17 +19,19 @@ const indexKey = generateKey();
 const ROWS = 6000;
 const DIMENSION = 48;
 
-/** Notes every call, and when it was answered. */
+/** Notes every call, and how many had been answered before it. */
 class Noting extends Wrapped {
   calls = [];
+  #answered = 0;
 
   async #note(name, key, range, answer) {
-    const call = { name, key, range, begun: this.calls.length };
+    const call = { name, key, range, after: this.#answered };
     this.calls.push(call);
     const found = await answer;
     // As on a disk: never in the turn that asked.
     await new Promise((resolve) => { setImmediate(resolve); });
     call.bytes = found?.length;
+    this.#answered++;
     return found;
   }
 
@@ -97,6 +99,27 @@ describe('opening an index', async () => {
     await client.close();
   });
 
+  test('reads ids at once with where they begin, and right where that misleads', async () => {
+    const lengths = { alike: () => 30, astray: (row) => (row < 8000 ? 4 : 60) };
+    for (const [name, length] of Object.entries(lengths)) {
+      const storage = new Noting(memoryStorage());
+      const client = new Client({ storage });
+      const index = await client.createIndex({ indexName: 'test', indexKey, dimension: 2 });
+      const ids = Array.from({ length: 10_000 }, (_, i) => String(i).padStart(length(i), 'x'));
+      await index.upsert({ ids, vectors: Float32Array.from({ length: 20_000 }, (_, i) => i >> 1) });
+      const again = await new Client({ storage }).loadIndex({ indexName: 'test', indexKey });
+      storage.calls = [];
+      for (const row of [6000, 9999]) {
+        const { results } = await again.query({ queryVectors: [row, row], topK: 1 });
+        assert.deepEqual(results.map(({ id }) => id), [ids[row]]);
+        const turns = new Set(storage.calls.splice(0).map(({ after }) => after)).size;
+        // The head, the vectors, and the ids.
+        if (row === 6000) assert.equal(turns, name === 'alike' ? 3 : 4);
+      }
+      await client.close();
+    }
+  });
+
   test('reads what it takes while the module is still being compiled', async () => {
     const storage = new Noting(inner);
     let compiled;
@@ -113,8 +136,8 @@ describe('opening an index', async () => {
   });
 
   test('fails by what is wrong, be it the module, the index or the key', async () => {
-    const load = (options, more) =>
-      new Client({ storage: inner, ...options }).loadIndex({ indexName: 'test', indexKey, ...more });
+    const load = (options, more) => new Client({ storage: inner, ...options })
+      .loadIndex({ indexName: 'test', indexKey, ...more });
     const failing = () => ({ wasm: Promise.reject(new TypeError('offline')) });
     await assert.rejects(load(failing()), { message: 'offline' });
     await assert.rejects(load(failing(), { indexName: 'none' }), { message: 'offline' });
