@@ -3,13 +3,12 @@
  * at once, and a chunk of which several are to have a part is opened once.
  */
 import {
-  CHUNK_PLAIN, CHUNK_SEALED, type ObjectReader, type ObjectRef, type SealedRange,
+  CHUNK_PLAIN, CHUNK_SEALED, HASH, type ObjectReader, type ObjectRef, type SealedRange,
 } from './object.js';
 
 /** Chunks between two reads that are rather read along, and bytes that are read at once at most. */
 const GAP = 1;
 const MOST_BYTES = 1 << 20;
-const HASH = 32;
 
 /** Plain bytes [from, to) of a section that somebody waits for. */
 interface Asked {

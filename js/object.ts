@@ -26,7 +26,7 @@ export type { ObjectRef };
 
 const MAGIC = new TextEncoder().encode('SVOBJECT');
 export const HEADER = 64;
-const HASH = 32;
+export const HASH = 32;
 const NONCE = 24;
 export const CHUNK_PLAIN = 16_344;
 export const CHUNK_SEALED = 16_384;
