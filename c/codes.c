@@ -7,7 +7,7 @@
  * and max|r|, its own for each row (Widrow's uniform quantiser; the factor that
  * makes the error orthogonal to r is that of RaBitQ, Gao and Long 2024). A
  * query is brought to eleven bits once per segment; what is then multiplied is
- * integers.
+ * integers (estimate.c).
  *
  *   block: scale f32 | |c|^2 f32 | reach f32 | 0 f32
  *          | center i8 * dim, to whole 32
@@ -26,12 +26,9 @@
  *     standard deviations.
  *  2. Rounding of f32, and all that a query loses, is bounded by
  *     (dim/4 + 16) 2^-22 of the squared lengths that go in.
- *  3. Masks instead of shifts: a nibble is multiplied where it is, and the
- *     sums of each weight are shifted once per row: 12 operations for 32
- *     products, as many as bytes would take, from half the memory.
- *  4. Centers lie with the rows, not with the lists, so that codes depend on
+ *  3. Centers lie with the rows, not with the lists, so that codes depend on
  *     nothing outside their segment and survive any change of centroids.
- *  5. Kernels are functions that are not inlined; see sieve.c.
+ *  4. Kernels are functions that are not inlined; see sieve.c.
  */
 #include "sv.h"
 #include "internal.h"
@@ -125,6 +122,13 @@ struct sums {
 static float fold(const float s[4]) { return (s[0] + s[2]) + (s[1] + s[3]); }
 
 #if SV_SIMD
+
+/* nearest_i32x4 is nearest_int of products. */
+static inline v128_t nearest_i32x4(v128_t x, v128_t factor) {
+  const v128_t y = wasm_f32x4_add(wasm_f32x4_mul(x, factor),
+                                  wasm_f32x4_const_splat(ROUND));
+  return wasm_i32x4_shr(wasm_i32x4_shl(y, 10), 10);
+}
 
 static inline v128_t level_i32x4(const float *r, v128_t inverse) {
   v128_t y = wasm_f32x4_mul(wasm_v128_load(r), inverse);
@@ -289,6 +293,38 @@ static float query_limit(uint32_t dim) {
   return limit < 2047 ? floorf(limit) : 2047;
 }
 
+/* round_query writes whole groups, and returns their sum. */
+static KERNEL int32_t round_query(const float *y, float inverse,
+                                  uint32_t padded, int16_t *plain,
+                                  int16_t *placed) {
+  int32_t sum = 0;
+#if SV_SIMD
+  const v128_t inverse_f32x4 = wasm_f32x4_splat(inverse);
+  v128_t sums = wasm_i32x4_const_splat(0);
+  for (uint32_t t = 0; t < padded; t += 8) {
+    const v128_t low = nearest_i32x4(wasm_v128_load(y + t), inverse_f32x4);
+    const v128_t high =
+        nearest_i32x4(wasm_v128_load(y + t + 4), inverse_f32x4);
+    const v128_t q = wasm_i16x8_narrow_i32x4(low, high);
+    sums = wasm_i32x4_add(sums, wasm_i32x4_add(low, high));
+    wasm_v128_store(plain + t, q);
+    wasm_v128_store(placed + t, t / 8 % 4 % 3 == 0 ? wasm_i16x8_shl(q, 4) : q);
+  }
+  for (uint32_t j = 0; j < 4; j++) {
+    sum += wasm_i32x4_extract_lane(sums, 0);
+    sums = wasm_i32x4_shuffle(sums, sums, 1, 2, 3, 0);
+  }
+#else
+  for (uint32_t t = 0; t < padded; t++) {
+    const int32_t q = nearest_int(y[t] * inverse);
+    sum += q;
+    plain[t] = (int16_t)q;
+    placed[t] = (int16_t)(t % GROUP / 8 % 3 == 0 ? q * 16 : q);
+  }
+#endif
+  return sum;
+}
+
 void probe_prepare(struct probe *probe, int32_t metric, const float *query,
                    const float *origin, uint32_t dim) {
   const uint32_t padded = padded_of(dim);
@@ -300,13 +336,8 @@ void probe_prepare(struct probe *probe, int32_t metric, const float *query,
     y[t] = metric == SV_SQUARED_L2 ? x[t] - origin[t] : x[t];
   const float most = greatest(y, dim), limit = query_limit(dim);
   const float inverse = most > 1e-30f ? limit / most : 0;
-  int32_t sum = 0;
-  for (uint32_t t = 0; t < padded; t++) {
-    const int32_t q = t < dim ? nearest_int(y[t] * inverse) : 0;
-    sum += q;
-    plain[t] = (int16_t)q;
-    placed[t] = (int16_t)(t % GROUP / 8 % 3 == 0 ? q * 16 : q);
-  }
+  for (uint32_t t = dim; t < padded; t++) y[t] = 0;
+  const int32_t sum = round_query(y, inverse, padded, plain, placed);
   const double dot = -sv_distance(SV_INNER_PRODUCT, y, origin, dim);
   probe->metric = metric;
   probe->dim = dim;
@@ -367,133 +398,4 @@ void probe_block(const struct probe *probe, const uint8_t *block, uint32_t n,
   terms->steps = (const float *)(const void *)(terms->codes +
                                                (size_t)n * stride_of(dim));
   terms->shifts = terms->steps + round_up(n, 4);
-}
-
-/* ---- the kernel -------------------------------------------------------- */
-
-#if SV_SIMD
-
-/* 32 components of one row. */
-#define CODE_ROW(i)                                                          \
-  do {                                                                       \
-    const v128_t v = wasm_v128_load(x##i);                                   \
-    lo##i = wasm_i32x4_add(                                                  \
-        lo##i, wasm_i32x4_dot_i16x8(wasm_v128_and(v, mask0), q0));           \
-    lo##i = wasm_i32x4_add(                                                  \
-        lo##i, wasm_i32x4_dot_i16x8(wasm_v128_and(v, mask1), q1));           \
-    hi##i = wasm_i32x4_add(                                                  \
-        hi##i, wasm_i32x4_dot_i16x8(wasm_v128_and(v, mask2), q2));           \
-    lo##i = wasm_i32x4_add(lo##i,                                            \
-                           wasm_i32x4_dot_i16x8(wasm_u16x8_shr(v, 12), q3)); \
-    x##i += 16;                                                              \
-  } while (0)
-
-#define CODE_SUM(i) \
-  wasm_i32x4_add(wasm_i32x4_shr(lo##i, 4), wasm_i32x4_shr(hi##i, 8))
-
-static inline v128_t add_lanes(v128_t a, v128_t b, v128_t c, v128_t d) {
-  const v128_t ab = wasm_i32x4_add(wasm_i32x4_shuffle(a, b, 0, 1, 4, 5),
-                                   wasm_i32x4_shuffle(a, b, 2, 3, 6, 7));
-  const v128_t cd = wasm_i32x4_add(wasm_i32x4_shuffle(c, d, 0, 1, 4, 5),
-                                   wasm_i32x4_shuffle(c, d, 2, 3, 6, 7));
-  return wasm_i32x4_add(wasm_i32x4_shuffle(ab, cd, 0, 2, 4, 6),
-                        wasm_i32x4_shuffle(ab, cd, 1, 3, 5, 7));
-}
-
-/* dots_i32x4 multiplies the query with four codes. */
-static inline v128_t dots_i32x4(const int16_t *query, uint32_t groups,
-                                const uint8_t *x0, const uint8_t *x1,
-                                const uint8_t *x2, const uint8_t *x3) {
-  const v128_t mask0 = wasm_i16x8_const_splat(0x000f);
-  const v128_t mask1 = wasm_i16x8_const_splat(0x00f0);
-  const v128_t mask2 = wasm_i16x8_const_splat(0x0f00);
-  v128_t lo0 = wasm_i32x4_const_splat(0), lo1 = lo0, lo2 = lo0, lo3 = lo0;
-  v128_t hi0 = lo0, hi1 = lo0, hi2 = lo0, hi3 = lo0;
-  for (const uint8_t *end = x0 + (size_t)groups * 16; x0 < end; query += 32) {
-    const v128_t q0 = wasm_v128_load(query), q1 = wasm_v128_load(query + 8);
-    const v128_t q2 = wasm_v128_load(query + 16);
-    const v128_t q3 = wasm_v128_load(query + 24);
-    CODE_ROW(0);
-    CODE_ROW(1);
-    CODE_ROW(2);
-    CODE_ROW(3);
-  }
-  return add_lanes(CODE_SUM(0), CODE_SUM(1), CODE_SUM(2), CODE_SUM(3));
-}
-
-static inline uint32_t test_four(const struct code_terms *terms, uint32_t i,
-                                 const uint8_t *const x[4], float limit,
-                                 float *lowers, float *estimates) {
-  const v128_t dots = wasm_f32x4_sub(
-      wasm_f32x4_convert_i32x4(dots_i32x4(terms->query, terms->groups, x[0],
-                                          x[1], x[2], x[3])),
-      wasm_f32x4_splat(terms->half));
-  const v128_t step = wasm_v128_load(terms->steps + i);
-  const v128_t base = wasm_f32x4_add(wasm_v128_load(terms->shifts + i),
-                                     wasm_f32x4_splat(terms->base));
-  const v128_t product = wasm_f32x4_mul(
-      wasm_f32x4_mul(step, wasm_f32x4_splat(terms->factor)), dots);
-  const v128_t estimate = wasm_f32x4_sub(base, product);
-  const v128_t bound =
-      wasm_f32x4_add(wasm_f32x4_mul(step, wasm_f32x4_splat(terms->weight)),
-                     wasm_f32x4_splat(terms->slack));
-  const v128_t lower = wasm_f32x4_sub(estimate, bound);
-  wasm_v128_store(estimates, estimate);
-  wasm_v128_store(lowers, lower);
-  return ~wasm_i32x4_bitmask(wasm_f32x4_gt(lower, wasm_f32x4_splat(limit))) &
-         15u;
-}
-
-#else
-
-static int32_t dot_code(const int16_t *query, uint32_t groups,
-                        const uint8_t *code) {
-  int32_t lo = 0, hi = 0;
-  for (uint32_t g = 0; g < groups; g++, code += 16, query += GROUP)
-    for (uint32_t w = 0; w < 8; w++) {
-      const int32_t v = code[2 * w] | code[2 * w + 1] << 8;
-      lo += (v & 0x000f) * query[w] + (v & 0x00f0) * query[8 + w] +
-            (v >> 12) * query[24 + w];
-      hi += (v & 0x0f00) * query[16 + w];
-    }
-  return (lo >> 4) + (hi >> 8);
-}
-
-static uint32_t test_four(const struct code_terms *terms, uint32_t i,
-                          const uint8_t *const x[4], float limit,
-                          float *lowers, float *estimates) {
-  uint32_t bits = 0;
-  for (uint32_t j = 0; j < 4; j++) {
-    const float dot =
-        (float)dot_code(terms->query, terms->groups, x[j]) - terms->half;
-    const float step = terms->steps[i + j];
-    estimates[j] = (terms->shifts[i + j] + terms->base) -
-                   step * terms->factor * dot;
-    lowers[j] = estimates[j] - (step * terms->weight + terms->slack);
-    if (!(lowers[j] > limit)) bits |= 1u << j;
-  }
-  return bits;
-}
-
-#endif
-
-KERNEL uint64_t codes_test(const struct code_terms *terms, uint32_t first,
-                           uint32_t n, uint64_t wanted, float limit,
-                           float *lowers, float *estimates) {
-  const size_t stride = (size_t)terms->groups * 16;
-  const uint8_t *row = terms->codes + first * stride;
-  const uint8_t *last = row + (n - 1) * stride;
-  uint64_t bits = 0;
-  for (uint32_t i = 0; i < n; i += 4, row += 4 * stride) {
-    const uint64_t four = wanted >> i & 15;
-    if (four == 0) continue;
-    const uint8_t *x[4] = {row, row + stride, row + 2 * stride,
-                           row + 3 * stride};
-    for (uint32_t j = 1; j < 4; j++)
-      if (x[j] > last) x[j] = last;
-    bits |= (four & test_four(terms, first + i, x, limit, lowers + i,
-                              estimates + i))
-            << i;
-  }
-  return bits;
 }

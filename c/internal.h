@@ -89,7 +89,7 @@ void ranking_begin(struct ranking *ranking, const float *routed, uint32_t dim,
 void ranking_reach(struct ranking *ranking, uint32_t n, uint32_t *order,
                    float *distances);
 
-/* ---- codes.c, for scan.c ----------------------------------------------- */
+/* ---- codes.c, estimate.c, for scan.c ----------------------------------- */
 
 /* The first 16 bytes of a block of codes; see codes.c. */
 struct code_head {

@@ -6,7 +6,8 @@ import type { Allowed } from './filter-rows.js';
 import { late } from './late.js';
 import type { OpenIndex } from './open-index.js';
 import type { QueryPlan } from './query-plan.js';
-import { type Hit, search, type SearchOptions, type SearchResult } from './search.js';
+import type { Hit, SearchOptions, SearchResult } from './scan.js';
+import { search } from './search.js';
 import type { Snapshot } from './snapshot.js';
 import {
   checkDimension, checkVectors, cutQueries, type Queries, type VectorRows,

@@ -273,6 +273,7 @@ describe('the C', () => {
       kmeans: ['sieve', 'distance', 'balance'],
       lists: ['scores', 'distance'],
       codes: ['distance'],
+      estimate: [],
       scan: ['codes', 'lists', 'distance', 'topk'],
     };
     for (const [name, source] of sources) {

@@ -1,0 +1,142 @@
+/*
+ * estimate.c: the products of a query with codes (codes.c), and the test that
+ * drops rows by them.
+ *
+ * Decisions:
+ *  1. Masks instead of shifts: a nibble is multiplied where it is, and the
+ *     sums of each weight are shifted once per row: 12 operations for 32
+ *     products, as many as bytes would take, from half the memory.
+ *  2. Kernels are functions that are not inlined; see sieve.c.
+ */
+#include "sv.h"
+#include "internal.h"
+
+#define KERNEL __attribute__((noinline))
+#define GROUP 32u
+
+#if SV_SIMD
+
+/* 32 components of one row. */
+#define CODE_ROW(i)                                                          \
+  do {                                                                       \
+    const v128_t v = wasm_v128_load(x##i);                                   \
+    lo##i = wasm_i32x4_add(                                                  \
+        lo##i, wasm_i32x4_dot_i16x8(wasm_v128_and(v, mask0), q0));           \
+    lo##i = wasm_i32x4_add(                                                  \
+        lo##i, wasm_i32x4_dot_i16x8(wasm_v128_and(v, mask1), q1));           \
+    hi##i = wasm_i32x4_add(                                                  \
+        hi##i, wasm_i32x4_dot_i16x8(wasm_v128_and(v, mask2), q2));           \
+    lo##i = wasm_i32x4_add(lo##i,                                            \
+                           wasm_i32x4_dot_i16x8(wasm_u16x8_shr(v, 12), q3)); \
+    x##i += 16;                                                              \
+  } while (0)
+
+#define CODE_SUM(i) \
+  wasm_i32x4_add(wasm_i32x4_shr(lo##i, 4), wasm_i32x4_shr(hi##i, 8))
+
+static inline v128_t add_lanes(v128_t a, v128_t b, v128_t c, v128_t d) {
+  const v128_t ab = wasm_i32x4_add(wasm_i32x4_shuffle(a, b, 0, 1, 4, 5),
+                                   wasm_i32x4_shuffle(a, b, 2, 3, 6, 7));
+  const v128_t cd = wasm_i32x4_add(wasm_i32x4_shuffle(c, d, 0, 1, 4, 5),
+                                   wasm_i32x4_shuffle(c, d, 2, 3, 6, 7));
+  return wasm_i32x4_add(wasm_i32x4_shuffle(ab, cd, 0, 2, 4, 6),
+                        wasm_i32x4_shuffle(ab, cd, 1, 3, 5, 7));
+}
+
+/* dots_i32x4 multiplies the query with four codes. */
+static inline v128_t dots_i32x4(const int16_t *query, uint32_t groups,
+                                const uint8_t *x0, const uint8_t *x1,
+                                const uint8_t *x2, const uint8_t *x3) {
+  const v128_t mask0 = wasm_i16x8_const_splat(0x000f);
+  const v128_t mask1 = wasm_i16x8_const_splat(0x00f0);
+  const v128_t mask2 = wasm_i16x8_const_splat(0x0f00);
+  v128_t lo0 = wasm_i32x4_const_splat(0), lo1 = lo0, lo2 = lo0, lo3 = lo0;
+  v128_t hi0 = lo0, hi1 = lo0, hi2 = lo0, hi3 = lo0;
+  for (const uint8_t *end = x0 + (size_t)groups * 16; x0 < end; query += 32) {
+    const v128_t q0 = wasm_v128_load(query), q1 = wasm_v128_load(query + 8);
+    const v128_t q2 = wasm_v128_load(query + 16);
+    const v128_t q3 = wasm_v128_load(query + 24);
+    CODE_ROW(0);
+    CODE_ROW(1);
+    CODE_ROW(2);
+    CODE_ROW(3);
+  }
+  return add_lanes(CODE_SUM(0), CODE_SUM(1), CODE_SUM(2), CODE_SUM(3));
+}
+
+static inline uint32_t test_four(const struct code_terms *terms, uint32_t i,
+                                 const uint8_t *const x[4], float limit,
+                                 float *lowers, float *estimates) {
+  const v128_t dots = wasm_f32x4_sub(
+      wasm_f32x4_convert_i32x4(dots_i32x4(terms->query, terms->groups, x[0],
+                                          x[1], x[2], x[3])),
+      wasm_f32x4_splat(terms->half));
+  const v128_t step = wasm_v128_load(terms->steps + i);
+  const v128_t base = wasm_f32x4_add(wasm_v128_load(terms->shifts + i),
+                                     wasm_f32x4_splat(terms->base));
+  const v128_t product = wasm_f32x4_mul(
+      wasm_f32x4_mul(step, wasm_f32x4_splat(terms->factor)), dots);
+  const v128_t estimate = wasm_f32x4_sub(base, product);
+  const v128_t bound =
+      wasm_f32x4_add(wasm_f32x4_mul(step, wasm_f32x4_splat(terms->weight)),
+                     wasm_f32x4_splat(terms->slack));
+  const v128_t lower = wasm_f32x4_sub(estimate, bound);
+  wasm_v128_store(estimates, estimate);
+  wasm_v128_store(lowers, lower);
+  return ~wasm_i32x4_bitmask(wasm_f32x4_gt(lower, wasm_f32x4_splat(limit))) &
+         15u;
+}
+
+#else
+
+static int32_t dot_code(const int16_t *query, uint32_t groups,
+                        const uint8_t *code) {
+  int32_t lo = 0, hi = 0;
+  for (uint32_t g = 0; g < groups; g++, code += 16, query += GROUP)
+    for (uint32_t w = 0; w < 8; w++) {
+      const int32_t v = code[2 * w] | code[2 * w + 1] << 8;
+      lo += (v & 0x000f) * query[w] + (v & 0x00f0) * query[8 + w] +
+            (v >> 12) * query[24 + w];
+      hi += (v & 0x0f00) * query[16 + w];
+    }
+  return (lo >> 4) + (hi >> 8);
+}
+
+static uint32_t test_four(const struct code_terms *terms, uint32_t i,
+                          const uint8_t *const x[4], float limit,
+                          float *lowers, float *estimates) {
+  uint32_t bits = 0;
+  for (uint32_t j = 0; j < 4; j++) {
+    const float dot =
+        (float)dot_code(terms->query, terms->groups, x[j]) - terms->half;
+    const float step = terms->steps[i + j];
+    estimates[j] = (terms->shifts[i + j] + terms->base) -
+                   step * terms->factor * dot;
+    lowers[j] = estimates[j] - (step * terms->weight + terms->slack);
+    if (!(lowers[j] > limit)) bits |= 1u << j;
+  }
+  return bits;
+}
+
+#endif
+
+KERNEL uint64_t codes_test(const struct code_terms *terms, uint32_t first,
+                           uint32_t n, uint64_t wanted, float limit,
+                           float *lowers, float *estimates) {
+  const size_t stride = (size_t)terms->groups * 16;
+  const uint8_t *row = terms->codes + first * stride;
+  const uint8_t *last = row + (n - 1) * stride;
+  uint64_t bits = 0;
+  for (uint32_t i = 0; i < n; i += 4, row += 4 * stride) {
+    const uint64_t four = wanted >> i & 15;
+    if (four == 0) continue;
+    const uint8_t *x[4] = {row, row + stride, row + 2 * stride,
+                           row + 3 * stride};
+    for (uint32_t j = 1; j < 4; j++)
+      if (x[j] > last) x[j] = last;
+    bits |= (four & test_four(terms, first + i, x, limit, lowers + i,
+                              estimates + i))
+            << i;
+  }
+  return bits;
+}
