@@ -40,11 +40,9 @@
 #define BLOCK_BYTES 65536u
 #define LEAST_ROWS 32u
 #define LEAST_DIM 32u
-#define GROUP 32u
 #define ORIGIN_ROWS 1024u /* near the mean will do */
 #define ROUND 12582912.0f
 
-static uint32_t padded_of(uint32_t dim) { return round_up(dim, GROUP); }
 static uint32_t stride_of(uint32_t dim) { return padded_of(dim) / 2; }
 
 uint32_t sv_block_rows(uint32_t dim) {
@@ -145,7 +143,7 @@ static KERNEL struct sums quantise(const float *r, const float *center,
                                    uint8_t *code) {
   v128_t rr = wasm_f32x4_const_splat(0), rk = rr, kk = rr, ck = rr;
   const v128_t inverse_f32x4 = wasm_f32x4_splat(inverse);
-  for (uint32_t t = 0; t < padded; t += GROUP, code += 16) {
+  for (uint32_t t = 0; t < padded; t += CODE_GROUP, code += 16) {
     v128_t words = wasm_i32x4_const_splat(0);
     for (uint32_t j = 0; j < 4; j++) {
       v128_t level[2];
@@ -189,7 +187,7 @@ static struct sums quantise(const float *r, const float *center,
     s[1][t % 4] += r[t] * k;
     s[2][t % 4] += k * k;
     s[3][t % 4] += center[t] * k;
-    const uint32_t nibble = t % GROUP / 8, word = t / GROUP * 8 + t % 8;
+    const uint32_t nibble = t % CODE_GROUP / 8, word = t / CODE_GROUP * 8 + t % 8;
     code[2 * word + nibble / 2] |= (uint8_t)(level << 4 * (nibble % 2));
   }
   return (struct sums){fold(s[0]), fold(s[1]), fold(s[2]), fold(s[3])};
@@ -289,7 +287,7 @@ size_t sv_probe_size(uint32_t dim) {
 
 /* query_limit: sums stay under 2^31 with 3840 * 2 for each group of 32. */
 static float query_limit(uint32_t dim) {
-  const float limit = 0x1p31f / 7680 / (float)(padded_of(dim) / GROUP) - 1;
+  const float limit = 0x1p31f / 7680 / (float)(padded_of(dim) / CODE_GROUP) - 1;
   return limit < 2047 ? floorf(limit) : 2047;
 }
 
@@ -319,7 +317,7 @@ static KERNEL int32_t round_query(const float *y, float inverse,
     const int32_t q = nearest_int(y[t] * inverse);
     sum += q;
     plain[t] = (int16_t)q;
-    placed[t] = (int16_t)(t % GROUP / 8 % 3 == 0 ? q * 16 : q);
+    placed[t] = (int16_t)(t % CODE_GROUP / 8 % 3 == 0 ? q * 16 : q);
   }
 #endif
   return sum;
@@ -393,7 +391,7 @@ void probe_block(const struct probe *probe, const uint8_t *block, uint32_t n,
   terms->factor = twice * probe->scale;
   terms->half = probe->half;
   terms->query = plain + padded;
-  terms->groups = padded / GROUP;
+  terms->groups = padded / CODE_GROUP;
   terms->codes = block + sizeof *head + padded;
   terms->steps = (const float *)(const void *)(terms->codes +
                                                (size_t)n * stride_of(dim));

@@ -12,7 +12,6 @@
 #include "internal.h"
 
 #define KERNEL __attribute__((noinline))
-#define GROUP 32u
 
 #if SV_SIMD
 
@@ -92,7 +91,7 @@ static inline uint32_t test_four(const struct code_terms *terms, uint32_t i,
 static int32_t dot_code(const int16_t *query, uint32_t groups,
                         const uint8_t *code) {
   int32_t lo = 0, hi = 0;
-  for (uint32_t g = 0; g < groups; g++, code += 16, query += GROUP)
+  for (uint32_t g = 0; g < groups; g++, code += 16, query += CODE_GROUP)
     for (uint32_t w = 0; w < 8; w++) {
       const int32_t v = code[2 * w] | code[2 * w + 1] << 8;
       lo += (v & 0x000f) * query[w] + (v & 0x00f0) * query[8 + w] +

@@ -74,22 +74,30 @@ int32_t sv_scores(const float *row, uint32_t dim, const float *packed,
 /* gap_of returns (D_j - D_0) (j + 1)^0.75. */
 double gap_of(const float *distances, uint32_t j);
 
-/* Lists in the order of sv_rank_lists, as far as it was asked for. scratch is
- * as large as sv_rank_scratch_size says. */
+/* Lists in the order of sv_rank_lists, one after another. `lists` is what is
+ * known of them, sv_list_ranking_size bytes. */
+struct lists;
 struct ranking {
-  uint64_t *heap;
-  uint32_t left, ranked;
+  struct lists *lists;
+  const float *routed, *packed, *half_norms;
+  uint32_t dim;
 };
 
-void ranking_begin(struct ranking *ranking, const float *routed, uint32_t dim,
-                   const float *packed, const float *half_norms, uint32_t k,
-                   void *scratch);
+/* ranking_begin: origin is that of their codes, which follow it; or NULL. */
+void ranking_begin(const struct ranking *ranking, const float *origin,
+                   uint32_t k);
 
-/* ranking_reach writes the first n lists and their distances. */
-void ranking_reach(struct ranking *ranking, uint32_t n, uint32_t *order,
-                   float *distances);
+/* ranking_next returns the next of k lists, and its distance. */
+uint32_t ranking_next(const struct ranking *ranking, float *distance);
 
 /* ---- codes.c, estimate.c, for scan.c ----------------------------------- */
+
+/* Components that are coded together. */
+#define CODE_GROUP 32u
+
+static inline uint32_t padded_of(uint32_t dim) {
+  return round_up(dim, CODE_GROUP);
+}
 
 /* The first 16 bytes of a block of codes; see codes.c. */
 struct code_head {

@@ -337,13 +337,19 @@ static int find_kth(const struct sv_scan *scan, double *distance) {
   return 1;
 }
 
+static struct ranking ranking_of(const struct sv_scan *scan) {
+  return (struct ranking){scan->rank_scratch, scan->routed, scan->packed,
+                          scan->half_norms,
+                          sv_route_dim(scan->metric, scan->dim)};
+}
+
 /* reach ranks the first n lists, where they are not given. */
 static void reach(struct sv_scan *scan, uint32_t n) {
-  struct ranking ranking = {scan->rank_scratch, scan->n_lists - scan->ranked,
-                            scan->ranked};
   if (n <= scan->ranked) return;
-  ranking_reach(&ranking, n, scan->order, scan->order_distances);
-  scan->ranked = ranking.ranked;
+  const struct ranking ranking = ranking_of(scan);
+  for (uint32_t at = scan->ranked; at < n; at++)
+    scan->order[at] = ranking_next(&ranking, scan->order_distances + at);
+  scan->ranked = n;
 }
 
 /* stops says whether the next list, number `list` of the order, need not be
@@ -388,10 +394,8 @@ static void rank(struct sv_scan *scan) {
   if (scan->n_lists == 0) return;
   sv_route_query(scan->metric, scan->query, scan->dim, scan->max_norm,
                  scan->routed, &scan->scale, &scan->offset);
-  struct ranking ranking;
-  ranking_begin(&ranking, scan->routed,
-                sv_route_dim(scan->metric, scan->dim), scan->packed,
-                scan->half_norms, scan->n_lists, scan->rank_scratch);
+  const struct ranking ranking = ranking_of(scan);
+  ranking_begin(&ranking, scan->list_codes, scan->n_lists);
 }
 
 int32_t sv_scan_begin(struct sv_scan *scan) {

@@ -275,6 +275,7 @@ int32_t sv_sample(uint32_t n, uint32_t m, uint64_t seed, uint32_t *picks);
  * to their centroids, nearest first: order[k] and distances[k], the latter
  * in that order. scratch holds sv_rank_scratch_size(k) bytes. */
 size_t sv_rank_scratch_size(uint32_t k);
+size_t sv_list_ranking_size(uint32_t k, uint32_t dim); /* dim: routed */
 int32_t sv_rank_lists(const float *routed, uint32_t dim, const float *packed,
                       const float *half_norms, uint32_t k, uint32_t *order,
                       float *distances, void *scratch);
@@ -335,9 +336,11 @@ struct sv_scan {
   void *probes;                /* sv_probe_size per segment, first i32 -1 */
   struct sv_candidate *candidates; /* room of them */
   struct sv_topk top, bounds;  /* bounds: as many, of upper bounds */
-  const float *packed, *half_norms; /* these four are for sv_scan_begin */
-  float *routed;               /* sv_route_dim floats; sv_rank_scratch_size */
-  void *rank_scratch;
+  const float *packed, *half_norms; /* these five are for sv_scan_begin */
+  float *routed;               /* sv_route_dim floats */
+  void *rank_scratch;          /* sv_list_ranking_size */
+  const float *list_codes;     /* NULL, or the origin of the centroids (to
+                                  whole 32) and their codes, as one list */
   double query_norm;           /* |query| */
   double scale, offset;        /* from sv_route_query */
   float max_norm, stop_ratio;  /* see sv_scan_run */
@@ -388,8 +391,7 @@ int32_t sv_scan_ahead(struct sv_scan *scan, int32_t vectors, uint32_t most,
 int32_t sv_order_by_list(const uint32_t *lists, uint32_t n, uint32_t n_lists,
                          uint32_t *order, uint32_t *starts);
 
-/* sv_rows_gather copies rows of row_bytes each: out[i] = rows[picks[i]].
- * ARGUMENT when a pick is >= n_rows. */
+/* sv_rows_gather: out[i] = rows[picks[i]]; ARGUMENT for one >= n_rows. */
 int32_t sv_rows_gather(const uint8_t *rows, uint32_t n_rows,
                        uint32_t row_bytes, const uint32_t *picks, uint32_t n,
                        uint8_t *out);
@@ -478,8 +480,7 @@ int32_t sv_open_chunks(const uint8_t key[32], const uint8_t *aad,
                        uint32_t n, const uint8_t *sealed, size_t length,
                        const uint8_t *hashes, uint8_t *out);
 
-/* sv_id_hashes writes SipHash-2-4 (64 bits) of each of n ids in a blob
- * section that passed sv_blobs_check. */
+/* sv_id_hashes writes SipHash-2-4 of n ids in a checked blob section. */
 int32_t sv_id_hashes(const uint8_t key[16], const uint8_t *section,
                      uint32_t n, uint64_t *hashes);
 

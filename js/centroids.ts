@@ -6,7 +6,6 @@
  *   1: max norm f32 | points u32 | points * (recall f32, stop ratio for 10 f32, for 100 f32),
  *      each column ascending
  */
-import { Clustering } from './clustering.js';
 import { SealvecError } from './errors.js';
 import type { Clustering as ClusteringEntry, IndexConfig } from './manifest.js';
 import { routeDimension } from './metric.js';
@@ -43,14 +42,6 @@ export async function readCentroids(
   const centroids = await reader.open(0, 0, length, (plain) => core.floats(plain, length / 4));
   const curve = { recall: column(0), at10: column(4), at100: column(8) };
   return { centroids, maxNorm: params.getFloat32(0, true), curve };
-}
-
-/** Reads and packs them. */
-export async function openCentroids(
-  context: ObjectContext, entry: ClusteringEntry, config: IndexConfig, name: string,
-): Promise<Clustering> {
-  const { centroids, maxNorm, curve } = await readCentroids(context, entry, config);
-  return new Clustering(context.core, config, centroids, maxNorm, curve, name);
 }
 
 /** Section 1. */

@@ -22,7 +22,8 @@ export class Clustering {
   readonly name: string;
   readonly packed: number;
   readonly halfNorms: number;
-  readonly #arena: Arena;
+  /** Memory that lives as long as it. */
+  readonly arena: Arena;
   #sieve: Sieve | undefined;
   #uses = 0;
 
@@ -37,9 +38,9 @@ export class Clustering {
     this.name = name;
     const dim = this.dimension;
     this.nLists = centroids.length / dim;
-    this.#arena = core.arena();
-    this.packed = this.#arena.take(core.exports.sv_pack_size(this.nLists, dim) * 4);
-    this.halfNorms = this.#arena.take(Math.ceil(this.nLists / LANES) * LANES * 4);
+    this.arena = core.arena();
+    this.packed = this.arena.take(core.exports.sv_pack_size(this.nLists, dim) * 4);
+    this.halfNorms = this.arena.take(Math.ceil(this.nLists / LANES) * LANES * 4);
     core.withScratch((s) => core.check(core.exports.sv_pack(
       s.put(centroids), this.nLists, dim, this.packed, this.halfNorms,
     ), 'centroids'));
@@ -74,7 +75,7 @@ export class Clustering {
   ): void {
     const { core } = this;
     // Queries do without.
-    this.#sieve ??= new Sieve(core, this.#arena, this.#unpack(), this.dimension);
+    this.#sieve ??= new Sieve(core, this.arena, this.#unpack(), this.dimension);
     const sieve = this.#sieve;
     core.withScratch((s) => {
       const scratch = sieve.scratch(s);
@@ -100,6 +101,6 @@ export class Clustering {
   /** Gives up one use; the last one frees. */
   free(): void {
     if (--this.#uses > 0) return;
-    this.#arena.free();
+    this.arena.free();
   }
 }

@@ -18,7 +18,7 @@ const SCAN = {
   query: 0, blocks: 4, listStarts: 8, order: 12, orderDistances: 16, live: 20, origins: 24,
   probes: 28, candidates: 32, k: 36, count: 40, distances: 44, rows: 48, boundsK: 52,
   boundsDistances: 60, boundsRows: 64, packed: 68, halfNorms: 72, routed: 76, rankScratch: 80,
-  maxNorm: 112, stopRatio: 116, z: 120, metric: 124, dim: 128, nLists: 132, nProbes: 136,
+  listCodes: 84, maxNorm: 112, stopRatio: 116, z: 120, metric: 124, dim: 128, nLists: 132, nProbes: 136,
   minProbes: 140, nSegments: 144, room: 148, nCandidates: 152, position: 156, rowsScanned: 168,
   size: 184,
 } as const;
@@ -67,7 +67,7 @@ function layOut({ core, manifest, origins, segments, nLists, clustering }: Snaps
     distances: k * 8, boundsDistances: bounds * 8,
     rows: k * 4, boundsRows: bounds * 4,
     order: nLists * 4, orderDistances: nLists * 4,
-    rankScratch: clustering ? exports.sv_rank_scratch_size(nLists) : 0,
+    rankScratch: clustering ? exports.sv_list_ranking_size(nLists, routed) : 0,
   };
 }
 
@@ -112,6 +112,7 @@ export class Scan {
     if (clustering) {
       this.#set('packed', clustering.packed);
       this.#set('halfNorms', clustering.halfNorms);
+      this.#set('listCodes', clustering.codes);
       core.view.setFloat32(this.#pointer + SCAN.maxNorm, clustering.maxNorm, true);
     }
     this.#candidates = { arena: core.arena(), room: 0 };

@@ -7,11 +7,10 @@ import { allOf } from './all.js';
 import { BLOCK, type BlockOrder, orderBlocks } from './block-order.js';
 import { hex } from './bytes.js';
 import type { Cache } from './cache.js';
-import { openCentroids } from './centroids.js';
-import type { Clustering } from './clustering.js';
 import type { Arena, Core } from './core.js';
 import { SealvecError } from './errors.js';
 import { withHead } from './head.js';
+import { RankedLists } from './list-codes.js';
 import { liveRows, type Manifest, SECTIONS, type SegmentEntry } from './manifest.js';
 import { coreMetric } from './metric.js';
 import type { ObjectContext } from './object.js';
@@ -29,19 +28,19 @@ function bury(live: Uint8Array, base: number, rows: Iterable<number>): void {
 /** What a snapshot is made of. */
 interface Parts {
   readonly segments: Segment[];
-  readonly clustering: Clustering | undefined;
+  readonly clustering: RankedLists | undefined;
   readonly live: Uint8Array | undefined;
 }
 
 /** The centroids that a manifest names: those of `before`, or opened; undefined without any. */
 async function openClustering(
-  context: ObjectContext, { clustering, config }: Manifest, before: Clustering | undefined,
-): Promise<Clustering | undefined> {
+  context: ObjectContext, { clustering, config }: Manifest, before: RankedLists | undefined,
+): Promise<RankedLists | undefined> {
   if (!clustering) return undefined;
   const name = hex(clustering.object.id);
   if (before?.name === name) return before;
   return withHead(context, clustering.object, clustering.object.lengths.length, (near) =>
-    openCentroids(near, clustering, config, name));
+    RankedLists.open(near, clustering, config, name));
 }
 
 /** A segment of a manifest: the one of those known, or opened. */
@@ -80,7 +79,7 @@ export class Snapshot {
   readonly bases: readonly number[];
   readonly totalRows: number;
   readonly liveCount: number;
-  readonly clustering: Clustering | undefined;
+  readonly clustering: RankedLists | undefined;
   /** Bit per row, 1 for live; undefined when all are. */
   readonly live: Uint8Array | undefined;
   readonly nLists: number;
@@ -136,7 +135,7 @@ export class Snapshot {
     release: () => void,
   ): Promise<Snapshot> {
     const { segments: known = [] } = before ?? {};
-    const using: Promise<Clustering | undefined> =
+    const using: Promise<RankedLists | undefined> =
       openClustering(context, manifest, before?.clustering).then((found) => found?.use());
     try {
       const [clustering, segments, live] = await allOf([

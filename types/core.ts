@@ -56,6 +56,7 @@ export interface CoreExports {
   sv_sample(n: number, m: number, seed: bigint, picks: number): number;
 
   sv_rank_scratch_size(k: number): number;
+  sv_list_ranking_size(k: number, dim: number): number;
   sv_rank_lists(
     routed: number, dim: number, packed: number, halfNorms: number, k: number,
     order: number, distances: number, scratch: number,

@@ -271,7 +271,7 @@ describe('the C', () => {
       sieve: ['distance'],
       balance: ['distance'],
       kmeans: ['sieve', 'distance', 'balance'],
-      lists: ['scores', 'distance'],
+      lists: ['scores', 'distance', 'codes'],
       codes: ['distance'],
       estimate: [],
       scan: ['codes', 'lists', 'distance', 'topk'],
