@@ -187,7 +187,8 @@ static struct sums quantise(const float *r, const float *center,
     s[1][t % 4] += r[t] * k;
     s[2][t % 4] += k * k;
     s[3][t % 4] += center[t] * k;
-    const uint32_t nibble = t % CODE_GROUP / 8, word = t / CODE_GROUP * 8 + t % 8;
+    const uint32_t nibble = t % CODE_GROUP / 8;
+    const uint32_t word = t / CODE_GROUP * 8 + t % 8;
     code[2 * word + nibble / 2] |= (uint8_t)(level << 4 * (nibble % 2));
   }
   return (struct sums){fold(s[0]), fold(s[1]), fold(s[2]), fold(s[3])};

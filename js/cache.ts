@@ -15,8 +15,11 @@ export interface Entry<T> {
 
 type Load<T> = () => Promise<Entry<T>>;
 
-/** How a value is kept: `must` although there is no room, as those who hold the cache may ask. */
-type Keep = 'may' | 'must';
+/**
+ * How a value is kept: `must` although there is no room, as those who hold the cache may ask;
+ * `briefly` as well, but it goes before all that is not, however lately it was used.
+ */
+type Keep = 'may' | 'must' | 'briefly';
 
 /** One who waits for a value: `take` uses it before it can be evicted. */
 interface Waiting {
@@ -26,7 +29,9 @@ interface Waiting {
 
 export class Cache {
   readonly limit: number;
+  /** Least recently used first. */
   readonly #entries = new Map<string, Entry<unknown>>();
+  readonly #brief = new Map<string, Entry<unknown>>();
   readonly #loading = new Map<string, Waiting[]>();
   #used = 0;
   #scopes = 0;
@@ -55,10 +60,11 @@ export class Cache {
 
   /** Marks a value as just used, if it is there. */
   touch(key: string): Entry<unknown> | undefined {
-    const entry = this.#entries.get(key);
+    const among = this.#brief.has(key) ? this.#brief : this.#entries;
+    const entry = among.get(key);
     if (entry && this.limited) {
-      this.#entries.delete(key);
-      this.#entries.set(key, entry);
+      among.delete(key);
+      among.set(key, entry);
     }
     return entry;
   }
@@ -110,7 +116,7 @@ export class Cache {
     }
     if (this.#holds === 0) this.#evict(entry.bytes);
     if (keep === 'may' && this.#used + entry.bytes > this.limit) return false;
-    this.#entries.set(key, entry);
+    (keep === 'briefly' ? this.#brief : this.#entries).set(key, entry);
     this.#used += entry.bytes;
     return true;
   }
@@ -137,17 +143,19 @@ export class Cache {
     }
   }
 
-  #drop(key: string): void {
-    const entry = this.#entries.get(key);
+  #drop(key: string, among: Map<string, Entry<unknown>>): void {
+    const entry = among.get(key);
     if (!entry) return;
-    this.#entries.delete(key);
+    among.delete(key);
     this.#used -= entry.bytes;
     entry.drop();
   }
 
   /** Drops every entry whose key begins with prefix. */
   dropAll(prefix: string): void {
-    for (const key of [...this.#entries.keys()]) if (key.startsWith(prefix)) this.#drop(key);
+    for (const among of [this.#brief, this.#entries]) {
+      for (const key of [...among.keys()]) if (key.startsWith(prefix)) this.#drop(key, among);
+    }
   }
 
   /** Wipes and frees everything, now and whatever is still being loaded. */
@@ -157,9 +165,11 @@ export class Cache {
   }
 
   #evict(bytes: number): void {
-    for (const key of this.#entries.keys()) {
-      if (this.#used + bytes <= this.limit) return;
-      this.#drop(key);
+    for (const among of [this.#brief, this.#entries]) {
+      for (const key of among.keys()) {
+        if (this.#used + bytes <= this.limit) return;
+        this.#drop(key, among);
+      }
     }
   }
 }

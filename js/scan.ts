@@ -18,8 +18,8 @@ const SCAN = {
   query: 0, blocks: 4, listStarts: 8, order: 12, orderDistances: 16, live: 20, origins: 24,
   probes: 28, candidates: 32, k: 36, count: 40, distances: 44, rows: 48, boundsK: 52,
   boundsDistances: 60, boundsRows: 64, packed: 68, halfNorms: 72, routed: 76, rankScratch: 80,
-  listCodes: 84, maxNorm: 112, stopRatio: 116, z: 120, metric: 124, dim: 128, nLists: 132, nProbes: 136,
-  minProbes: 140, nSegments: 144, room: 148, nCandidates: 152, position: 156, rowsScanned: 168,
+  listCodes: 84, maxNorm: 112, stopRatio: 116, z: 120, metric: 124, dim: 128, nLists: 132,
+  nProbes: 136, minProbes: 140, nSegments: 144, room: 148, nCandidates: 152, position: 156, rowsScanned: 168,
   size: 184,
 } as const;
 type Field = keyof typeof SCAN;
@@ -91,10 +91,12 @@ export class Scan {
     const { core, manifest: { config }, clustering, nLists } = snapshot;
     const sizes = layOut(snapshot, k);
     this.#arena = core.arena();
-    const bytes = Object.values(sizes).reduce((sum, size) => sum + aligned(size), aligned(SCAN.size));
-    this.#pointer = this.#arena.take(bytes);
+    const head = aligned(SCAN.size);
+    this.#pointer = this.#arena.take(
+      Object.values(sizes).reduce((sum, size) => sum + aligned(size), head),
+    );
     core.fill(this.#pointer, SCAN.size, 0);
-    let at = this.#pointer + aligned(SCAN.size);
+    let at = this.#pointer + head;
     for (const [field, size] of Object.entries(sizes)) {
       if (size > 0) this.#set(field as Field, at);
       at += aligned(size);

@@ -98,11 +98,10 @@ export class Segment {
     });
   }
 
-  /** Makes the vectors of a block resident. */
+  /** Makes the vectors of a block resident; where rows have codes, not in place of these. */
   async loadBlock(block: number): Promise<void> {
-    await this.#cache.load(
-      `block/${block}`, () => this.#openBlock(block), () => undefined, 'must',
-    );
+    const keep = this.origin.length > 0 ? 'briefly' : 'must';
+    await this.#cache.load(`block/${block}`, () => this.#openBlock(block), () => undefined, keep);
   }
 
   /** Makes the codes of a block resident. */

@@ -3,8 +3,8 @@
 //   DATA=name,…   sets of ../shared/data by name (default: the three large ones), or
 //                 image-descriptors-20k, which comes with the source and stands in for them
 //   QUICK=1       fewer queries and repeats
-//   PEERS=1       installs hnswlib-node, usearch and edgevec in build/peers and measures them
-//                 too, and draws all in plots/; PEERS=hnswlib-node,… only those
+//   PEERS=1       installs hnswlib-node, usearch, edgevec and sqlite-vec in build/peers and
+//                 measures them too, and draws all in plots/; PEERS=hnswlib-node,… only those
 //   ONLY=kernels  nothing but the kernels
 //   ONLY=build    nothing but the builds of SealVec (upsert, train) and of PEERS, in five rounds,
 //                 each in a process of its own
@@ -96,15 +96,19 @@ async function measureSealvec({ name: set, rows, dim, queries }) {
       const first = { folder, key, query: rowOf(queries, i).slice(), topK: K };
       opens.push(await inProcess('first', first, 'first.js'));
     }
+    const limited = await inProcess('limited', { ...all, count: QUICK ? 50 : undefined, folder });
     const heldOut = QUICK || rows < 10_000 ? undefined : await inProcess('heldOut', all);
     const arrived = await inProcess('arrive', { ...all, folder });
     const more = QUICK || rows < 10_000 ? undefined : await inProcess('filtered', all);
     const upsert = median(upserts.map(({ seconds }) => seconds));
     printBuild({ rows, dim, upserts, upsert, one, trained, arrived });
     printUse({ rows, dim, untrained, trained, searches, opens, heldOut });
+    line('limited', `to ${megabytes(limited.cacheBytes)}, the codes and little more: ` +
+      `${whole(limited.perSecond)} queries/s, ${limited.ratio.toFixed(3)} times those with all ` +
+      'in memory');
     if (more) printMore(more);
     const build = { build: upsert + trained.seconds, buildAlone: upsert + one.seconds };
-    return { ...build, one, trained, searches };
+    return { ...build, one, trained, searches, untrained };
   } finally {
     for (const each of folders) await rm(each, { recursive: true, force: true });
   }
@@ -171,6 +175,14 @@ function printPeer({ name, version }, { built, searches, bytes, peak }, rows, ow
     `SealVec ${whole(ours)}${ratio}`);
 }
 
+/** What compares with every row, beside SealVec before training. */
+function printExact({ name, version }, { built, perSecond, recall }, rows, { untrained }) {
+  console.log(`\n  ${name} ${version}, exact search`);
+  line('insert', `${inSeconds(built)}, ${whole(rows / built)} vectors/s`);
+  line('search', `${whole(perSecond)} queries/s (recall ${recall.toFixed(4)}), SealVec untrained ` +
+    `${whole(untrained.perSecond)}, ${(untrained.perSecond / perSecond).toFixed(1)} times as many`);
+}
+
 /** Native FAISS beside SealVec's training, which also opens, seals and writes all there is. */
 function printFaiss(set, { one, trained, searches }) {
   const { nLists, fixed } = searches;
@@ -208,6 +220,10 @@ async function benchSet(name, peers) {
   for (const peer of peers) {
     try {
       const found = await inProcess('peer', { name: peer.name, set: name, count: COUNT });
+      if (peer.exact) {
+        printExact(peer, found, rows, own);
+        continue;
+      }
       printPeer(peer, found, rows, own);
       libraries.push({ name: peer.name, searches: found.searches });
     } catch (error) {

@@ -3,14 +3,18 @@
 import { once } from 'node:events';
 import { Client, memoryStorage } from '../../dist/sealvec.js';
 import { distanceOf, loadSet, rowOf } from './datasets.js';
-import { askAll, folderSize, peakMemory, seconds } from './measure.js';
+import { askAll, folderSize, median, peakMemory, seconds } from './measure.js';
 import { peerJob } from './peers.js';
 
 const K = 10;
 const BATCH = 10_000;
 const HELD_OUT = 500;
 /** Filtered queries that are compared with brute force. */
-const FILTERED_CHECKED = 100;
+const FILTERED_CHECKED = 1000;
+/** Room beside the codes, queries and rounds of a limited cache. */
+const LIMITED_ROOM = 1.2;
+const LIMITED_ASKED = 100;
+const LIMITED_ROUNDS = 6;
 const TARGETS = [0.9, 0.95, 0.99];
 const quiet = { warn: () => undefined };
 const secret = (hex) => new Uint8Array(Buffer.from(hex, 'hex'));
@@ -55,8 +59,8 @@ async function upsert({ folder, ...given }) {
   return { seconds: took, ...(await folderSize(folder)), peak: peakMemory() };
 }
 
-async function load({ folder, key }) {
-  const client = new Client({ ...options, storage: folder });
+async function load({ folder, key }, more = {}) {
+  const client = new Client({ ...options, ...more, storage: folder });
   const index = await client.loadIndex({ indexName: 'bench', indexKey: secret(key) });
   return { client, index };
 }
@@ -142,6 +146,33 @@ async function query({ set, folder, key, ladder, count }) {
   return { nLists, fixed, auto, memoryBytes, cachedBytes, peak: peakMemory() };
 }
 
+/** Queries with room for the codes and little more, and with room for all, in turn. */
+async function limited({ set, folder, key, count }) {
+  const data = await loadSet(set);
+  const asked = Math.min(count ?? LIMITED_ASKED, data.count);
+  const codes = data.rows * (Math.ceil(data.dim / 32) * 16 + 8);
+  const cacheBytes = Math.round(codes * LIMITED_ROOM);
+  const [small, all] = await Promise.all([{ cacheBytes }, {}].map((more) =>
+    load({ folder, key }, more)));
+  const { nLists } = await all.index.stats();
+  await ask(all.index, data, Math.min(asked, 20), { nProbes: nLists }, { passes: 1, least: 0 });
+  const figures = [];
+  for (let round = 0; round < LIMITED_ROUNDS; round++) {
+    figures.push([
+      (await ask(small.index, data, asked, {}, { passes: 1, least: 0 })).perSecond,
+      (await ask(all.index, data, asked, {}, { passes: 1, least: 0 })).perSecond,
+    ]);
+  }
+  const { cachedBytes } = await small.index.stats();
+  await Promise.all([small, all].map(({ client }) => client.close()));
+  // The first round fills the cache.
+  const rest = figures.slice(1);
+  return {
+    cacheBytes, cachedBytes, perSecond: median(rest.map(([few]) => few)),
+    ratio: median(rest.map(([few, many]) => few / many)),
+  };
+}
+
 /** Recall for rows of the data themselves, kept out of the index; truth is the untrained answer. */
 async function heldOut({ set, key, seed }) {
   const { base, rows, dim, metric } = await loadSet(set);
@@ -223,7 +254,9 @@ async function filtered({ set, key, seed, count = 1000 }) {
   return { one: one.perSecond, filters, batched: batches.perSecond * 100 };
 }
 
-const JOBS = { build, filtered, upsert, train, arrive, untrained, query, heldOut, peer: peerJob };
+const JOBS = {
+  build, filtered, limited, upsert, train, arrive, untrained, query, heldOut, peer: peerJob,
+};
 
 if (process.send) {
   // Nobody is left to hear the figures.

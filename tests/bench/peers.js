@@ -1,14 +1,23 @@
 // What people use today, measured the same way: installed by PEERS=1 in build/peers, never a
-// dependency. All three are HNSW graphs in memory, without encryption or durable writes.
+// dependency. Three are HNSW graphs in memory, without encryption or durable writes; sqlite-vec
+// compares a query with all rows, and runs in Debian's Python, as Node 20 has no SQLite.
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { loadSet, rowOf } from './datasets.js';
+import { fileOf, loadSet, rowOf } from './datasets.js';
 import { askAll, peakMemory, seconds } from './measure.js';
 
 const FOLDER = fileURLToPath(new URL('../../build/peers/', import.meta.url));
-const VERSIONS = { 'hnswlib-node': '3.0.0', usearch: '2.26.2', edgevec: '0.9.0' };
+const VERSIONS = {
+  'hnswlib-node': '3.0.0', usearch: '2.26.2', edgevec: '0.9.0', 'sqlite-vec': '0.1.6',
+};
+/** Peers that know no lists or graphs. */
+const EXACT = new Set(['sqlite-vec']);
+const PYTHON = '/usr/bin/python3';
+const SQLITE_VEC = fileURLToPath(new URL('sqlite_vec.py', import.meta.url));
+/** Queries that sqlite-vec is asked, at some 10 ms each. */
+const SQLITE_QUERIES = 100;
 const K = 10;
 const [M, EF_CONSTRUCTION, SEED] = [16, 128, 42];
 const LADDER = [10, 16, 32, 64, 128, 256, 512];
@@ -39,7 +48,7 @@ export function installPeers(asked, log) {
       log(`${name} ${version} cannot be installed here: ${reason}`);
       return false;
     }
-  }).map(([name, version]) => ({ name, version }));
+  }).map(([name, version]) => ({ name, version, exact: EXACT.has(name) }));
 }
 
 function isInstalled(name, version) {
@@ -110,9 +119,22 @@ const BUILD = {
   },
 };
 
+/** Exact search by sqlite-vec: seconds to insert the rows, queries per second, recall. */
+function runSqliteVec({ name, metric, recall }) {
+  const [base, queries] = ['base', 'queries'].map((part) => fileURLToPath(fileOf(name, part)));
+  const extension = createRequire(`${FOLDER}package.json`)('sqlite-vec').getLoadablePath();
+  const given = { base, queries, metric: spaceOf(metric, ['l2', 'cosine']), extension };
+  const options = JSON.stringify({ ...given, count: SQLITE_QUERIES });
+  const { answers, ...figures } = JSON.parse(
+    execFileSync(PYTHON, [SQLITE_VEC, options], { encoding: 'utf8' }),
+  );
+  return { ...figures, recall: recall(answers) };
+}
+
 /** Runs one peer on one set, in this process. */
 export async function peerJob({ name, set, count }) {
   const data = await loadSet(set);
+  if (EXACT.has(name)) return runSqliteVec(data);
   const { built, at, save, ladder } = await BUILD[name](data);
   const asked = Math.min(count ?? data.count, data.count);
   const searches = [];

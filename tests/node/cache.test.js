@@ -37,3 +37,23 @@ test('lets those who hold it make room, and drops what is over the limit behind 
   assert.deepEqual(dropped.slice(2), ['b', 'd']);
   assert.equal(cache.used, 0);
 });
+
+test('lets go of what is kept briefly before all else, however lately it was used', async () => {
+  const cache = new Cache(100);
+  const dropped = [];
+  const load = (name, bytes, keep) =>
+    cache.load(name, entry(dropped, name, bytes), () => undefined, keep);
+  await load('codes', 50, 'must');
+  await load('first', 20, 'briefly');
+  await load('second', 20, 'briefly');
+  cache.touch('first');
+  await load('third', 20, 'briefly');
+  assert.deepEqual(dropped, ['second']);
+  await load('more codes', 40, 'must');
+  assert.deepEqual(dropped, ['second', 'first', 'third']);
+  await load('fourth', 20, 'briefly');
+  assert.deepEqual(dropped.slice(3), ['codes'], 'then what was used least recently');
+  cache.close();
+  assert.equal(cache.used, 0);
+  assert.deepEqual(dropped.slice(4).sort(), ['fourth', 'more codes']);
+});
