@@ -19,8 +19,8 @@ const SCAN = {
   probes: 28, candidates: 32, k: 36, count: 40, distances: 44, rows: 48, boundsK: 52,
   boundsDistances: 60, boundsRows: 64, packed: 68, halfNorms: 72, routed: 76, rankScratch: 80,
   listCodes: 84, maxNorm: 112, stopRatio: 116, z: 120, metric: 124, dim: 128, nLists: 132,
-  nProbes: 136, minProbes: 140, nSegments: 144, room: 148, nCandidates: 152, position: 156, rowsScanned: 168,
-  size: 184,
+  nProbes: 136, minProbes: 140, nSegments: 144, room: 148, nCandidates: 152, position: 156,
+  rowsScanned: 168, size: 184,
 } as const;
 type Field = keyof typeof SCAN;
 /** What a scan may want (enum sv_scan_wants). */
