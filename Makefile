@@ -316,8 +316,14 @@ test-browser: wasm js $(CHROMIUM)
 	    apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
 	else echo 'Chromium is missing: install it, or name it with CHROMIUM=...' >&2; exit 1; fi
 
-bench: wasm js
+bench: wasm js build/null.wasm
 	node tests/bench/bench.js
+
+# A core whose cipher does nothing, to tell what encryption costs; it stays out of dist/.
+build/null.wasm: tests/bench/null_aead.c build/js/sealvec.wasm
+	$(call run,emcc $@,$(EMCC) $(wasm_flags) $(simd_flags) $(own_flags) $(simd_objects) \
+	  $(filter-out %/aead_xchacha20poly1305.o,$(wildcard $(simd_dir)/sodium/*.o)) $< \
+	  $(link_flags) -sEXPORTED_FUNCTIONS=@build/exports -o $@)
 
 # Longer runs of checks that `make test` runs in short; SECURITY.md has their last figures.
 kill: wasm js
@@ -363,4 +369,4 @@ format:
 clean:
 	rm -rf dist build/apt build/browser build/browser-inline build/inline \
 	  build/js build/libsodium build/packagers build/variants build/llvm-19-bin build/native \
-	  build/toolchain.mk build/wasm build/portable.wasm build/exports build/.checked
+	  build/toolchain.mk build/wasm build/portable.wasm build/null.wasm build/exports build/.checked

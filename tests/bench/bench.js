@@ -107,6 +107,7 @@ async function measureSealvec({ name: set, rows, dim, queries }) {
       `${whole(limited.perSecond)} queries/s, ${limited.ratio.toFixed(3)} times those with all ` +
       'in memory');
     if (more) printMore(more);
+    if (!QUICK) printCipher(await inProcess('cipher', all));
     const build = { build: upsert + trained.seconds, buildAlone: upsert + one.seconds };
     return { ...build, one, trained, searches, untrained };
   } finally {
@@ -151,6 +152,12 @@ function printMore({ one, filters, batched }) {
   }
   line('batches', `of 100: ${whole(batched)} queries/s, ${(batched / one).toFixed(2)} times those ` +
     `asked one by one (${whole(one)})`);
+}
+
+function printCipher({ warm, cold, train }) {
+  line('null cipher', `the same without encryption: ${warm.toFixed(3)} times its queries/s warm; ` +
+    `the first query of all lists takes ${cold.toFixed(2)} times as long, train ` +
+    `${train.toFixed(2)} times`);
 }
 
 /** The fastest search that finds enough. */

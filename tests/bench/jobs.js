@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { Client, memoryStorage } from '../../dist/sealvec.js';
 import { distanceOf, loadSet, rowOf } from './datasets.js';
 import { askAll, folderSize, median, peakMemory, seconds } from './measure.js';
+import { cipherJob } from './null-cipher.js';
 import { peerJob } from './peers.js';
 
 const K = 10;
@@ -256,6 +257,7 @@ async function filtered({ set, key, seed, count = 1000 }) {
 
 const JOBS = {
   build, filtered, limited, upsert, train, arrive, untrained, query, heldOut, peer: peerJob,
+  cipher: cipherJob,
 };
 
 if (process.send) {

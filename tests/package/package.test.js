@@ -68,6 +68,28 @@ const jestTest = (load, name) => `
     fs.writeFileSync('${name}.json', JSON.stringify(summary));
   }, 60_000);`;
 
+test('ships no core but the one whose ciphers are tested, as a file or within others', () => {
+  const installed = path.join(project, 'node_modules/sealvec');
+  const core = fs.readFileSync(path.join(root, 'dist/sealvec.wasm'));
+  const begins = core.subarray(0, 6).toString('base64');
+  const texts = [];
+  for (const name of fs.readdirSync(installed, { recursive: true })) {
+    const file = path.join(installed, name);
+    if (!fs.statSync(file).isFile()) continue;
+    const bytes = fs.readFileSync(file);
+    if (bytes.subarray(0, 4).equals(core.subarray(0, 4))) {
+      assert.ok(bytes.equals(core), name);
+      assert.equal(name, path.join('dist', 'sealvec.wasm'));
+    }
+    const text = bytes.toString('latin1');
+    for (let at = text.indexOf(begins); at >= 0; at = text.indexOf(begins, at + 1)) {
+      texts.push(name);
+      assert.ok(text.startsWith(core.toString('base64'), at), name);
+    }
+  }
+  assert.ok(texts.length >= 3, 'the inline bundles hold it');
+});
+
 test('installs without any other package', () => {
   const installed = fs.readdirSync(path.join(project, 'node_modules'));
   assert.deepEqual(installed.filter((name) => !name.startsWith('.')), ['sealvec']);
