@@ -5,6 +5,7 @@ import http from 'node:http';
 import { fileURLToPath } from 'node:url';
 
 const DIST = fileURLToPath(new URL('../../dist/', import.meta.url));
+const KEYS = fileURLToPath(new URL('../../examples/keys/', import.meta.url));
 const PAGE = fileURLToPath(new URL('./page.js', import.meta.url));
 const POLICY = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'";
 const TYPES = { js: 'text/javascript', wasm: 'application/wasm' };
@@ -12,10 +13,14 @@ const HTML = '<!doctype html><title>SealVec</title><script type="module" src="/p
 
 const FORGOTTEN = /\.wasm$|^training-worker|^embedded/;
 
-/** The file of a path; `/copy/` shows the library as a bundler leaves it that forgets its files. */
+/**
+ * The file of a path; `/copy/` shows the library as a bundler leaves it that forgets its files,
+ * `/keys/` has the examples of where keys come from.
+ */
 function fileOf(path) {
   if (path === '/page.js') return PAGE;
-  const [, folder, name] = /^\/(dist|copy)\/([\w-]+\.(?:js|wasm))$/.exec(path) ?? [];
+  const [, folder, name] = /^\/(dist|copy|keys)\/([\w-]+\.(?:js|wasm))$/.exec(path) ?? [];
+  if (folder === 'keys') return KEYS + name;
   return name && (folder === 'dist' || !FORGOTTEN.test(name)) ? DIST + name : undefined;
 }
 

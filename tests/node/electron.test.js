@@ -131,7 +131,8 @@ describe('the build of browsers, in a renderer where Node shows', () => {
   });
 });
 
-describe('the key file of the example', () => {
+// A stub of what Electron documents: it shows what the example does, and nothing of Electron.
+describe('the key file of the example, over a stub of safeStorage', () => {
   const scramble = (bytes) => Buffer.from(bytes.map((byte) => byte ^ 0x5a));
   const safeStorage = {
     isEncryptionAvailable: () => true,
