@@ -2,28 +2,35 @@
  * codes.c: four bits per component, and distances out of them with a bound.
  *
  * A block of rows is coded around a point near its mean: x = m + c + r, where
- * m is the origin of the segment, c the center of the block in eight bits per
- * component, and r is rounded to the middles of sixteen steps between -max|r|
- * and max|r|, its own for each row (Widrow's uniform quantiser; the factor that
- * makes the error orthogonal to r is that of RaBitQ, Gao and Long 2024). A
- * query is brought to eleven bits once per segment; what is then multiplied is
- * integers (estimate.c).
+ * x is the row (for cosine, the unit row), m is the origin of the segment, c
+ * the center of the block in eight bits per component, and r is rounded to the
+ * middles of sixteen steps between -max|r| and max|r|, its own for each row
+ * (Widrow's uniform quantiser; the factor that makes the error orthogonal to r
+ * is that of RaBitQ, Gao and Long 2024). A query is brought to eleven bits
+ * once per segment; what is then multiplied is integers (estimate.c).
  *
  *   block: scale f32 | |c|^2 f32 | reach f32 | 0 f32
- *          | center i8 * dim, to whole 32
- *          | row * n: word w (16 bits) of each 16 bytes holds the components
+ *          | center i8 * dim, to whole 32 (with 0)
+ *          | row * n, of dim to whole 32 (with k = 8) components k in four
+ *            bits: word w (16 bits) of each 16 bytes g holds the components
  *            32 g + 8 j + w in its bits 4 j .. 4 j + 3
- *          | step f32 * n, to whole 4 | shift f32 * n, to whole 4
+ *          | step f32 * n, to whole 4 | shift f32 * n, to whole 4 (with 0)
  *
- * with r ~ step (k - 7.5), shift = |r|^2 + 2 c.r~ under squared L2 and else 0,
- * reach >= |c| + max(|r|, |r~|). Version 1.
+ * with c = scale center, r ~ r~ = step (k - 7.5), |r - r~| <= step sqrt(dim)/2,
+ * shift = |r|^2 + 2 c.r~ under squared L2 and else 0,
+ * reach >= |c| + max(|r|, |r~|). Of a query y the distance is about
+ *
+ *   |y-m-c|^2 - 2 (y-m).r~ + shift  and off by 2 (y-m-c).(r~-r)  for squared L2
+ *   1 or 0 - y.(m + c + r~)         and off by y.(r~-r)          for cosine
+ *                                                        and inner product
+ *
+ * Version 1.
  *
  * Decisions:
- *  1. A component is off by at most step / 2, so y.r is off by at most
- *     step |y| sqrt(dim) / 2 (Cauchy-Schwarz), and but once in e^(2 z^2) by
- *     more than step |y| z were roundings independent (Hoeffding). A scan
- *     that must be exact takes the former, others z = 1, which is 3.5
- *     standard deviations.
+ *  1. So y.r is off by at most step |y| sqrt(dim) / 2 (Cauchy-Schwarz), and
+ *     but once in e^(2 z^2) by more than step |y| z were roundings independent
+ *     (Hoeffding). A scan that must be exact takes the former, others z = 1,
+ *     which is 3.5 standard deviations.
  *  2. Rounding of f32, and all that a query loses, is bounded by
  *     (dim/4 + 16) 2^-22 of the squared lengths that go in.
  *  3. Centers lie with the rows, not with the lists, so that codes depend on

@@ -3,9 +3,13 @@
  *
  * A segment is an object (js/object.ts) of seven sections, in this order:
  *
- *   0 lists      list u32 | rows u32 for each list that has rows, ascending by
- *                list; no bytes where the rows are in no lists
- *   1 codes      none as yet, no bytes
+ *   0 lists      origin f32 * dimension where rows have codes; then
+ *                list u32 | rows u32 for each list that has rows, ascending by
+ *                list; nothing where the rows are in no lists
+ *   1 codes      block after block (codes.c): the rows of each list, or all
+ *                where they are in none, are cut into blocks of as many rows
+ *                as take 64 KiB as f32 (rounded down, but 32 at least), the
+ *                last of a list smaller; none under 32 components
  *   2 vectors    one row after another, each of dimension components, f32 or
  *                IEEE half, as they were given
  *   3 ids        blob section: UTF-8

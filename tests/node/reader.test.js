@@ -7,6 +7,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, describe, test } from 'node:test';
 import { Client, fileStorage, generateKey } from '../../build/js/index.js';
+import { estimate } from '../reader/codes.js';
 import { readFolder } from '../reader/folder.js';
 import { FormatError, halfToNumber } from '../reader/primitives.js';
 import { readIndex } from '../reader/reader.js';
@@ -49,7 +50,8 @@ async function write(name, options, steps, wrap = (storage) => storage) {
     index,
     async upsert(n, again = 0) {
       const first = made - again;
-      const items = Array.from({ length: n }, (_, i) => itemOf(first + i, next, 6));
+      const { dimension = 6 } = options;
+      const items = Array.from({ length: n }, (_, i) => itemOf(first + i, next, dimension));
       made = first + n;
       const { generation } = await index.upsert({ items });
       for (const { id, ...item } of items) expected.set(id, item);
@@ -88,6 +90,38 @@ function shareInNearest({ items, clustering: { centroids } }) {
     return distances[list] <= Math.min(...distances) * (1 + 1e-3);
   });
   return right.length / rows.length;
+}
+
+/** Distances as c/codes.c has them, with squares for the euclidean metrics. */
+const DISTANCES = {
+  euclidean: (x, y) => x.reduce((sum, a, t) => sum + (a - y[t]) ** 2, 0),
+  squared_euclidean: (x, y) => DISTANCES.euclidean(x, y),
+  inner_product: (x, y) => -x.reduce((sum, a, t) => sum + a * y[t], 0),
+  cosine: (x, y) => 1 + DISTANCES.inner_product(x, y) /
+    Math.sqrt(DISTANCES.inner_product(x, x) * DISTANCES.inner_product(y, y)),
+};
+
+/** That the codes of items bound the distances to queries, and are close to them. */
+function assertEstimates(items, metric, dimension) {
+  const next = random(dimension);
+  const queries = Array.from({ length: 20 }, () =>
+    Array.from({ length: dimension }, () => 4 * next() - 2));
+  const pairs = queries.flatMap((query) => items.map(({ code, vector }) => {
+    const exact = DISTANCES[metric](vector, query);
+    const { value, margin } = estimate(code, query, metric);
+    return { exact, off: Math.abs(value - exact), margin };
+  }));
+  // Beyond the margin is what 32-bit floats lose of shift and step.
+  const worst = pairs.filter(({ off, margin, exact }) => off > margin + 1e-6 * Math.abs(exact));
+  assert.deepEqual(worst, []);
+  const sum = (of) => pairs.reduce((total, pair) => total + of(pair), 0);
+  const mean = sum(({ exact }) => exact) / pairs.length;
+  const explained = sum(({ off }) => off ** 2) / sum(({ exact }) => (exact - mean) ** 2);
+  assert.ok(explained < 0.01, `what is left of the variance of distances: ${explained}`);
+  // The margin of z = 1 (c/codes.c), which scans use that may miss a row now and then.
+  const scale = 2 / Math.sqrt(dimension);
+  const beyond = sum(({ off, margin }) => Number(off > margin * scale)) / pairs.length;
+  assert.ok(beyond < 0.01, `${beyond} of the estimates are off by more than z = 1`);
 }
 
 describe('the independent reader', () => {
@@ -137,6 +171,29 @@ describe('the independent reader', () => {
         });
     }
   }
+
+  for (const metric of ['euclidean', 'squared_euclidean', 'cosine', 'inner_product']) {
+    for (const [dimension, precision] of [[33, 'float32'], [75, 'float16']]) {
+      test(`decodes codes of ${dimension} components of ${precision}, which bound ${metric}`,
+        async () => {
+          const store = await write(metric, { metric, precision, dimension }, async (by) => {
+            await by.upsert(900);
+            await by.index.train({ nLists: 2, seed: 1 });
+            await by.upsert(80, 40);
+          });
+          const read = readIndex(readFolder(store.folder), metric, store.indexKey);
+          assertRead(read, store, precision);
+          assertEstimates([...read.items.values()], metric, dimension);
+        });
+    }
+  }
+
+  test('decodes codes of rows in no lists', async () => {
+    const store = await write('codes', { dimension: 64 }, ({ upsert }) => upsert(700));
+    const read = readIndex(readFolder(store.folder), 'codes', store.indexKey);
+    assertRead(read, store);
+    assertEstimates([...read.items.values()], 'euclidean', 64);
+  });
 
   test('follows the chain of all commits, and reads names of any kind', async () => {
     for (const name of ['nul', 'Ünï/cødé %', '\u{1f512}'.repeat(20), 'a.']) {

@@ -19,6 +19,7 @@ export class Fields {
     return this.at - size;
   }
 
+  i8() { return this.#view.getInt8(this.#take(1)); }
   u8() { return this.#view.getUint8(this.#take(1)); }
   u16() { return this.#view.getUint16(this.#take(2), true); }
   u32() { return this.#view.getUint32(this.#take(4), true); }

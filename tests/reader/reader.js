@@ -1,9 +1,9 @@
 /**
  * Reads an index of SealVec without SealVec: on node:crypto and @noble, by what the heads of
  * js/header.ts, js/slots.ts, js/root.ts, js/sealed-manifest.ts, js/object.ts, js/centroids.ts,
- * js/tombstones.ts and c/segment.c say of the bytes. It shares no code with the library, and so
- * shows that they say enough. Everything that is there is read and checked; the first thing wrong
- * is a FormatError.
+ * js/tombstones.ts, c/segment.c and c/codes.c say of the bytes. It shares no code with the library,
+ * and so shows that they say enough. Everything that is there is read and checked; the first thing
+ * wrong is a FormatError.
  */
 import { epochKeys, folderOf } from './keys.js';
 import { openManifests } from './manifest.js';

@@ -1,5 +1,6 @@
 // The sections of a segment, of tombstones and of centroids, as values (c/segment.c,
 // js/tombstones.ts, js/centroids.ts).
+import { checkCode, hasCodes, readCodes } from './codes.js';
 import { Fields } from './fields.js';
 import { demand, halfToNumber, sipHash } from './primitives.js';
 
@@ -26,20 +27,24 @@ function vectors(section, { dimension, precision }, n) {
   return rows;
 }
 
-/** The list of each row, when they are in lists; the origin of the codes comes first, if any. */
+/**
+ * The origin of the codes, if any; the runs in which rows come, of a list each; and the list of
+ * each row, when those are lists of the index.
+ */
 function listsOf(section, { rows, listed }, { nLists, dimension }) {
   const fields = new Fields(section, 'the lists');
-  if (dimension >= 32) fields.many(dimension, () => fields.f32());
-  if (!listed) return Array.from({ length: rows }, () => undefined);
+  const origin = fields.many(hasCodes(dimension) && rows > 0 ? dimension : 0, () => fields.f32());
+  const runs = [];
   const lists = [];
   for (let before = -1; fields.at < section.length;) {
     const [list, count] = [fields.u32(), fields.u32()];
-    demand(list > before && list < nLists && count > 0, 'a list out of order');
+    demand(list > before && (!listed || list < nLists) && count > 0, 'a list out of order');
     before = list;
-    for (let i = 0; i < count; i++) lists.push(list);
+    runs.push(count);
+    for (let i = 0; i < count; i++) lists.push(listed ? list : undefined);
   }
-  demand(lists.length === rows, 'the lists have not all rows');
-  return lists;
+  if (listed || runs.length > 0) demand(lists.length === rows, 'the lists have not all rows');
+  return { origin, runs: runs.length > 0 ? runs : [rows], lists };
 }
 
 /** That the table leads from the hash of each id to its row, ascending. */
@@ -63,16 +68,19 @@ function contentsOf(blob) {
 
 /** The items of a segment's rows, dead ones too. */
 export function readRows(sections, entry, config, idsKey) {
-  const [lists, , vectorSection, idSection, idTable, metadata, contents] = sections;
+  const [listSection, codes, vectorSection, idSection, idTable, metadata, contents] = sections;
   const { rows } = entry;
   const ids = blobs(idSection, rows, 'ids');
   checkIdTable(idTable, ids, idsKey);
+  const { origin, runs, lists } = listsOf(listSection, entry, config);
   const all = {
-    lists: listsOf(lists, entry, config), vectors: vectors(vectorSection, config, rows),
+    lists, codes: readCodes(codes, origin, runs, config),
+    vectors: vectors(vectorSection, config, rows),
     metadata: blobs(metadata, rows, 'metadata'), contents: blobs(contents, rows, 'contents'),
   };
+  all.codes.forEach((code, row) => code && checkCode(code, all.vectors[row], config));
   return ids.map((id, row) => ({
-    id: utf8.decode(id), vector: all.vectors[row], list: all.lists[row],
+    id: utf8.decode(id), vector: all.vectors[row], list: all.lists[row], code: all.codes[row],
     metadata: all.metadata[row].length ? JSON.parse(utf8.decode(all.metadata[row])) : undefined,
     contents: contentsOf(all.contents[row]),
   }));
