@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Client, generateKey, memoryStorage } from '../../build/js/index.js';
+import { MANAGES, READS, WRITES } from './support/calls.js';
 import { assertCode, dump, randomVectors, toItems } from './support/oracle.js';
 import { Wrapped } from './support/stores.js';
 
@@ -25,35 +26,6 @@ async function filled() {
   await index.createUserKeys({ ...DOGS, permissions: ['read', 'write'] });
   return { storage, client, indexKey, index };
 }
-
-const READS = {
-  query: (index, key) => index.query({ queryVectors: [0, 0], ...key }),
-  get: (index, key) => index.get({ ids: ['id1'], ...key }),
-  listIds: (index, key) => index.listIds(key),
-  count: (index, key) => index.count(key),
-  stats: (index, key) => index.stats(key),
-  isTrained: (index, key) => index.isTrained(key),
-  isTraining: (index, key) => index.isTraining(key),
-  trainingState: (index, key) => index.trainingState(key),
-  anchor: (index, key) => index.anchor(key),
-};
-const WRITES = {
-  upsert: (index, key) => index.upsert({ ids: ['new'], vectors: [[1, 2]], ...key }),
-  delete: (index, key) => index.delete({ ids: ['id1'], ...key }),
-  'delete of nothing': (index, key) => index.delete({ ids: ['never there'], ...key }),
-  train: (index, key) => index.train({ nLists: 4, ...key }),
-  compact: (index, key) => index.compact(key),
-};
-const MANAGES = {
-  createUserKeys: (index) =>
-    index.createUserKeys({ userId: bytes(16, 9), userKey: bytes(32, 9), permissions: ['read'] }),
-  deleteUserKeys: (index) => index.deleteUserKeys({ userId: CATS.userId }),
-  'deleteUserKeys of nobody': (index) => index.deleteUserKeys({ userId: bytes(16, 77) }),
-  listUserKeys: (index) => index.listUserKeys(),
-  rotateIndexKey: (index) => index.rotateIndexKey({ newIndexKey: generateKey() }),
-  rekey: (index) => index.rekey(),
-  deleteIndex: (index) => index.deleteIndex(),
-};
 
 describe('a user', () => {
   for (const [name, call] of Object.entries(READS)) {

@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Client, generateKey, memoryStorage } from '../../build/js/index.js';
+import { MANAGES, READS, WRITES } from './support/calls.js';
 import { itemOf } from './support/model.js';
 import { watchCores } from './support/spies.js';
 import { Wrapped } from './support/stores.js';
 
-const DIMENSION = 4;
-const VECTOR = [1, 0, 0, 0];
+const DIMENSION = 2;
 const user = (n) => ({ userId: new Uint8Array(16).fill(n), userKey: new Uint8Array(32).fill(n) });
 const asKey = ({ userId, userKey }) => ({ userId, indexKey: userKey });
 const open = (storage) =>
@@ -35,17 +35,12 @@ async function watched(storage, work) {
   }
 }
 
-/** Ways to come with a key: at load, and with a call. */
+/** Ways to come with a key: at load, and with a call; those that take no user apart. */
 const load = (key) => (client) => client.loadIndex({ indexName: 't', ...key });
-const withCall = (name, options) => (key) => async (client) =>
-  (await client.loadIndex({ indexName: 't' }))[name]({ ...options, ...key });
-const count = withCall('count');
-const WAYS = [
-  load, count, withCall('query', { queryVectors: VECTOR }), withCall('get', { ids: ['id1'] }),
-  withCall('upsert', { ids: ['id1'], vectors: [VECTOR] }), withCall('delete', { ids: ['id1'] }),
-];
-/** Those that no user may call take no user. */
-const ROOT_WAYS = [...WAYS, withCall('listUserKeys'), withCall('rekey')];
+const withCall = (call) => (key) => async (client) =>
+  call(await client.loadIndex({ indexName: 't' }), key);
+const WAYS = [load, ...Object.values({ ...READS, ...WRITES }).map(withCall)];
+const ROOT_WAYS = [...WAYS, ...Object.values(MANAGES).map(withCall)];
 
 async function assertSameWork(storage, ways, wrong) {
   for (const way of ways) {
@@ -89,7 +84,7 @@ test('keys of users take the same calls of storage and core, whyever they are wr
   });
   const right = [];
   for (const n of [1, 4, 7]) {
-    const { seen, code } = await watched(storage, count(asKey(user(n))));
+    const { seen, code } = await watched(storage, withCall(READS.count)(asKey(user(n))));
     assert.equal(code, 'none');
     right.push(seen.filter((call) => call === 'sv_derive' || call === 'sv_equal').length);
   }
