@@ -41,13 +41,14 @@ async function inside(map, key) {
 }
 
 /** Every way to look at the index: handles that were open, and those who open it. */
-async function lookers(map, indexKey) {
-  const keys = [{ indexKey }, READER, WRITER];
+async function lookersOf(map, keys) {
   const load = (key) => open(map).loadIndex({ indexName: 'test', ...key });
   const opened = await Promise.all(keys.map(load));
   const opens = opened.map((index) => () => index.count());
   return [...opens, ...keys.map((key) => async () => (await load(key)).count())];
 }
+
+const lookers = (map, indexKey) => lookersOf(map, [{ indexKey }, READER, WRITER]);
 
 async function assertAll(looks, codes) {
   for (const look of looks) {
@@ -220,6 +221,16 @@ describe('a writer who was deleted, and kept their keys and the storage', () => 
     const forged = nextManifestOf(current, store.keyring, store.keyring.writerSeed, { slots });
     map.set(manifestKey(store.indexId, forged.generation), forged.bytes);
     await assertAll(looks, ['CORRUPTED']);
+  });
+
+  test('cannot commit with the data keys of the new epoch either, of a reader', async () => {
+    const { map, indexKey, index, store } = await removed();
+    const reader = await inside(map, READER);
+    assert.deepEqual([1, 2].map((epoch) => reader.keyring.holds(epoch)), [true, true]);
+    const looks = await lookersOf(map, [{ indexKey }, READER]);
+    const forged = nextManifestOf(reader, reader.keyring, store.keyring.writerSeed);
+    map.set(manifestKey(store.indexId, forged.generation), forged.bytes);
+    await assertAll([() => index.count(), ...looks], ['CORRUPTED']);
   });
 
   test('cannot go on from the old slots past those who know the new ones', async () => {

@@ -269,8 +269,11 @@ test('every byte is read by some question, every section of segments among them'
   for (const one of lengths) assert.ok(one.length === 7 && one.every((length) => length > 0));
 });
 
-/** An object of the same id and sections, as a reader can seal it: with one bit changed. */
-async function resealed(store, ref, section) {
+/**
+ * An object of the same id and sections, with one bit changed, as a reader can seal it; or, under
+ * the keys of another epoch, someone who has those alone.
+ */
+async function resealed(store, ref, section, epoch) {
   const reader = new ObjectReader(store, ref);
   const plain = [];
   for (const [at, length] of ref.lengths.entries()) plain.push(await reader.read(at, 0, length));
@@ -281,31 +284,33 @@ async function resealed(store, ref, section) {
     if (into.length === 16) into.set(ref.id);
     return into;
   };
+  const { core, storage, indexId } = store;
+  const keyring = { epoch: ref.epoch, keys: () => store.keyring.keys(epoch) };
   try {
-    return store.core.withScratch((s) => sealObject(
-      { ...theirs(store), keyring: { epoch: ref.epoch, keys: (n) => store.keyring.keys(n) } },
-      ref.type, plain.map((bytes) => ({ pointer: s.put(bytes), length: bytes.length })),
+    return core.withScratch((s) => sealObject(
+      { core, storage, indexId, keyring }, ref.type,
+      plain.map((bytes) => ({ pointer: s.put(bytes), length: bytes.length })),
     )).bytes;
   } finally {
     crypto.getRandomValues = draw;
   }
 }
 
-const theirs = ({ core, storage, indexId }) => ({ core, storage, indexId });
-
-test('any object that a read-only user sealed in the place of one is a typed error', async (t) => {
+test('any object that a user sealed in the place of one is a typed error', async (t) => {
   const core = await Core.instantiate(await loadModule(undefined));
   const store = await IndexStore.open(core, mapStorage(pristine), 'v', READER, { logger: SILENT });
   let count = 0;
   for (const ref of namedObjects(store.manifest)) {
     for (const [section, length] of ref.lengths.entries()) {
       if (length === 0) continue;
-      const bytes = await resealed(store, ref, section);
-      const key = victims.find((name) => name.endsWith(Buffer.from(ref.id).toString('hex')));
-      assert.equal(bytes.length, pristine.get(key).length);
-      assert.deepEqual(bytes.subarray(0, HEADER), pristine.get(key).subarray(0, HEADER));
-      assert.equal(await replace(key, bytes, 'a forgery'), 'CORRUPTED');
-      count++;
+      for (const epoch of [1, 2]) {
+        const bytes = await resealed(store, ref, section, epoch);
+        const key = victims.find((name) => name.endsWith(Buffer.from(ref.id).toString('hex')));
+        assert.equal(bytes.length, pristine.get(key).length);
+        assert.deepEqual(bytes.subarray(0, HEADER), pristine.get(key).subarray(0, HEADER));
+        assert.equal(await replace(key, bytes, 'a forgery'), 'CORRUPTED');
+        count++;
+      }
     }
   }
   t.diagnostic(`${count} objects`);
@@ -411,7 +416,8 @@ function chunksOf(key) {
     return length % 16_344 ? [...full, length % 16_344 + 40] : full;
   });
   let at = HEADER + 32 * sizes.length;
-  const chunks = sizes.map((size) => ({ key, from: at, to: at += size }));
+  const chunks = sizes.map((size, i) => (
+    { key, from: at, to: at += size, hash: { from: HEADER + 32 * i, to: HEADER + 32 * (i + 1) } }));
   assert.equal(at, pristine.get(key).length);
   return chunks;
 }
@@ -435,6 +441,11 @@ test('two chunks that changed places, within an object or between two, are a typ
         map.set(x.key, splice(map.get(x.key), x, bytesOf(y)));
         const what = `${x.key} ${x.from} and ${y.key} ${y.from}`;
         assert.notEqual(await ask(map, what), 'same', what);
+        // With what is to be their hashes, too.
+        const hashes = [x, y].map(({ key, hash }) => pristine.get(key).slice(hash.from, hash.to));
+        map.set(y.key, splice(map.get(y.key), y.hash, hashes[0]));
+        map.set(x.key, splice(map.get(x.key), x.hash, hashes[1]));
+        assert.notEqual(await ask(map, what), 'same', `${what}, with their hashes`);
         swaps++;
       }
     }
