@@ -1,5 +1,9 @@
 // In Node or Electron: the key of an index in the keychain of the operating system. `entry` is what
-// @napi-rs/keyring makes: new Entry('my-app', 'key of the index').
+// @napi-rs/keyring makes:
+//
+//   new Entry('my-app', 'key of the index', { linux: { store: 'secret-service' } })
+//
+// Without that store it falls back on memory of the Linux kernel, which forgets at the next start.
 
 /** The key of an entry; made by `generate` where there is none. To lose it is to lose the data. */
 export function openKey(entry, generate) {
