@@ -9,8 +9,9 @@ import { Failing, Stopping } from './support/stores.js';
 const DIMENSION = 8;
 const indexKey = generateKey();
 const SILENT = { warn() {} };
+const FULL = Boolean(process.env.SEALVEC_FULL);
 /** Every how many-th call fails; all of them with SEALVEC_FULL. */
-const STEP = process.env.SEALVEC_FULL ? 1 : 5;
+const STEP = FULL ? 1 : 5;
 
 const ids = (from, to) => Array.from({ length: to - from }, (_, i) => `id${from + i}`);
 const put = (from, to, version) => ({ put: ids(from, to).map((id) => [id, version]) });
@@ -100,9 +101,10 @@ function describe(got, expected) {
 }
 
 /** Runs the script from a step on; what was acknowledged, and the step that failed, if one did. */
-async function runFrom(process, first, state) {
+async function runFrom(process, first, state, begin = () => undefined) {
   for (let at = first; at < SCRIPT.length; at++) {
     const step = SCRIPT[at];
+    begin();
     try {
       await process.run(step);
     } catch (error) {
@@ -126,19 +128,26 @@ async function goOn(storage, at, state, expected) {
 
 const END = SCRIPT.reduce(after, undefined);
 
+/** How many changes the script makes, and the numbers of those that are the first of a step. */
 async function countChanges() {
   const storage = new Stopping(memoryStorage(), Infinity, 'before');
-  const { error, state } = await runFrom(new Process(storage), 0, undefined);
+  const firsts = new Set();
+  const { error, state } = await runFrom(new Process(storage), 0, undefined, () =>
+    firsts.add(storage.changes + 1));
   assert.equal(error, undefined, error?.stack);
   assert.ok(same(state, END));
-  return storage.changes;
+  return { changes: storage.changes, firsts };
 }
 
 for (const where of ['before', 'after', 'amid']) {
   test(`a process that dies ${where} any change leaves the state before or after the call`,
     async (t) => {
-      const changes = await countChanges();
+      const { changes, firsts } = await countChanges();
+      let places = 0;
       for (let n = 1; n <= changes; n++) {
+        // Within a step the storage is before a change as it is after the one before it.
+        if (where === 'before' && !FULL && !firsts.has(n)) continue;
+        places++;
         const inner = memoryStorage();
         const { at, state, error } = await runFrom(
           new Process(new Stopping(inner, n, where)), 0, undefined,
@@ -152,7 +161,7 @@ for (const where of ['before', 'after', 'amid']) {
           `${place}: ${allowed.map((one) => describe(now, one)).join(' | ')}`);
         await goOn(inner, at, now, END);
       }
-      t.diagnostic(`${changes} places`);
+      t.diagnostic(`${places} places of ${changes}`);
     });
 }
 
