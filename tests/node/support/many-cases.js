@@ -2,23 +2,26 @@
 import { Worker } from 'node:worker_threads';
 
 /**
- * Gives a function that runs work with instances of the core that earlier work is done with, their memory
- * as when they were new: making them is most of what opening an index takes. To be called one
- * after another.
+ * Gives a function that runs work with instances of the core that earlier work is done with, their
+ * memory as when they were new: making them is most of what opening an index takes. To be called
+ * one after another.
  */
 export function reuseCores() {
   const { instantiate } = WebAssembly;
   const spare = [];
-  const fresh = async (module, imports) => {
-    const instance = await instantiate(module, imports);
-    const bytes = new Uint8Array(instance.exports.memory.buffer);
+  const fresh = async (module) => {
+    const core = { module };
+    // That memory grew is told to whoever has the instance at the time.
+    const env = { emscripten_notify_memory_growth: () => core.notify() };
+    core.instance = await instantiate(module, { env });
+    const bytes = new Uint8Array(core.instance.exports.memory.buffer);
     const used = bytes.findLastIndex((byte) => byte !== 0) + 1;
-    return { module, instance, size: bytes.length, first: bytes.slice(0, used) };
+    return Object.assign(core, { size: bytes.length, first: bytes.slice(0, used) });
   };
-  const take = async (module, imports) => {
+  const take = async (module, { env }) => {
     const at = spare.findIndex((one) => one.module === module);
-    if (at < 0) return fresh(module, imports);
-    const [core] = spare.splice(at, 1);
+    const [core] = at < 0 ? [await fresh(module)] : spare.splice(at, 1);
+    core.notify = () => env.emscripten_notify_memory_growth();
     const memory = new Uint8Array(core.instance.exports.memory.buffer);
     memory.fill(0, core.first.length);
     memory.set(core.first);
