@@ -135,7 +135,11 @@ describe('a list that outgrew the others', () => {
     const storage = watched(memoryStorage(), (call, key) => {
       written += call === 'create' && isObject(key);
     });
-    const { index } = await drifted({ storage }, {}, rows);
+    const { index } = await filled(before, DIMENSION, { storage });
+    await index.train({ nLists: LISTS, seed: 1 });
+    // All at once: of a few of them, the rows that were in their list could be split off.
+    await write(index, rows, DIMENSION, 2000, 5000, 3000);
+    await settled(index);
     assert.equal((await index.stats()).nLists, LISTS);
     const until = written;
     await settled(index);
