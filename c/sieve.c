@@ -307,9 +307,19 @@ static KERNEL uint32_t sieve_tile(const uint32_t *rows, const uint32_t *panel,
 struct search {
   const float *rows;
   uint32_t n, dim, k;
+  int32_t error;
+  float slack; /* of a score and of what is compared with it */
   struct sieve at;
   struct block block;
 };
+
+static struct search search_of(const void *sieve, uint32_t k, uint32_t dim,
+                               void *scratch) {
+  return (struct search){.dim = dim, .k = k, .error = error_of(dim),
+                         .slack = 2 * slack_of(dim),
+                         .at = lay_out(sieve, k, dim),
+                         .block = {.panels = scratch}};
+}
 
 /* tile_bits sieves the four rows from i on against the eight vectors from j
  * on, with offsets of the caller's. */
@@ -317,7 +327,7 @@ static uint32_t tile_bits(struct search *s, uint32_t i, uint32_t j,
                           const float *offsets) {
   const size_t pairs = pairs_of(s->dim);
   return sieve_tile(s->block.panels + i * pairs, s->at.panels + j * pairs,
-                    pairs, error_of(s->dim), s->at.inverses + j, offsets + j,
+                    pairs, s->error, s->at.inverses + j, offsets + j,
                     s->block.inverses + i, s->block.least + i, s->block.sums);
 }
 
@@ -345,17 +355,17 @@ static void settle(struct search *s, uint32_t i, struct candidates *some,
 }
 
 /* propose notes vector j for row i. What its score says at least, others must
- * reach. */
+ * reach; another one of this tile may say more already. */
 static void propose(struct search *s, uint32_t i, uint32_t j, int32_t sum,
                     struct candidates *some) {
   struct block *block = &s->block;
   const float unit = s->at.inverses[j] * block->inverses[i];
   const float score =
       (float)sum * s->at.inverses[j] * block->inverses[i] + s->at.offsets[j];
-  const float slack = 2 * slack_of(s->dim);
-  const float least = score - 2.001f * (float)error_of(s->dim) * unit -
-                      slack * block->squares[i] +
-                      slack * 2.1f * s->at.offsets[j] - 2 * SMALLEST;
+  if (score < block->least[i]) return;
+  const float least = score - 2.001f * (float)s->error * unit -
+                      s->slack * block->squares[i] +
+                      s->slack * 2.1f * s->at.offsets[j] - 2 * SMALLEST;
   if (least > block->least[i]) block->least[i] = least;
   some->lists[some->n] = j;
   some->scores[some->n++] = score;
@@ -389,8 +399,7 @@ int32_t sv_assign(const float *rows, uint32_t n, uint32_t dim,
                   const void *sieve, uint32_t k, void *scratch,
                   uint32_t *lists, float *distances) {
   if (k == 0) return SV_ERROR_ARGUMENT;
-  struct search s = {.dim = dim, .k = k, .at = lay_out(sieve, k, dim)};
-  s.block.panels = scratch;
+  struct search s = search_of(sieve, k, dim, scratch);
   for (uint32_t i = 0; i < n; i += ROW_BLOCK) {
     s.n = n - i < ROW_BLOCK ? n - i : ROW_BLOCK;
     s.rows = rows + (size_t)i * dim;
@@ -457,9 +466,7 @@ int32_t sv_neighbors(const float *rows, const uint32_t *lists, uint32_t n,
                      void *scratch) {
   if (k == 0) return SV_ERROR_ARGUMENT;
   if (n_queries == 0) return 0;
-  struct search s = {.dim = dim, .k = n_queries,
-                     .at = lay_out(sieve, n_queries, dim)};
-  s.block.panels = scratch;
+  struct search s = search_of(sieve, n_queries, dim, scratch);
   struct neighbors to = {
       .k = k, .skip = skip, .distances = best_distances, .found = best_lists,
       .offsets = (float *)(void *)(s.block.panels +
