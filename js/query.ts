@@ -2,6 +2,7 @@
 import { throwIfAborted } from './abort.js';
 import { allOf } from './all.js';
 import { SealvecError } from './errors.js';
+import type { Query } from './filter-reader.js';
 import type { Allowed } from './filter-rows.js';
 import { late } from './late.js';
 import type { OpenIndex } from './open-index.js';
@@ -26,11 +27,10 @@ interface Answers {
   readonly exact: boolean;
 }
 
-/** Live rows that match the filter; undefined without one. */
+/** Live rows that match a filter. */
 async function filterRows(
-  snapshot: Snapshot, { filter, signal }: QueryPlan,
-): Promise<Allowed | undefined> {
-  if (!filter) return undefined;
+  snapshot: Snapshot, filter: Query, signal: QueryPlan['signal'],
+): Promise<Allowed> {
   throwIfAborted(signal);
   const { allowedRows } = await late(() => import('./filter-rows.js'));
   return allowedRows(snapshot, filter);
@@ -118,7 +118,8 @@ async function searchAll(
       all[q] = items ?? await toItems(snapshot, found.hits, plan.include);
     }
   };
-  await allOf(Array.from({ length: Math.min(count, AT_ONCE) }, work));
+  if (count === 1) await work();
+  else await allOf(Array.from({ length: Math.min(count, AT_ONCE) }, work));
   return { all, rowsScanned, exact };
 }
 
@@ -134,7 +135,7 @@ export async function runQuery(
     const none = Array.from({ length: rows.count }, (): QueryItem[] => []);
     return { results: form === 'many' ? none : [], exact: true, rowsScanned: 0 };
   }
-  const filtered = await filterRows(snapshot, plan);
+  const filtered = plan.filter && await filterRows(snapshot, plan.filter, plan.signal);
   const { liveCount } = snapshot;
   const matches = filtered?.count ?? liveCount;
   const narrow = filtered !== undefined && matches <= Math.max(liveCount * NARROW, FEW);

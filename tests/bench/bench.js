@@ -264,6 +264,8 @@ async function benchBuilds(set, peers) {
 
 printMachine(QUICK ? ', QUICK=1' : '');
 if (ONLY !== 'kernels') {
+  // What a run that was killed left behind.
+  await rm(FOLDER, { recursive: true, force: true });
   await mkdir(FOLDER, { recursive: true });
   const peers = PEERS ? installPeers(PEERS, console.log) : [];
   const bench = ONLY === 'build' ? benchBuilds : benchSet;
