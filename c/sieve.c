@@ -6,7 +6,7 @@
  * score = (x - m).(c - m) - |c - m|^2 / 2. The product is taken in int16, in
  * tiles of 4 rows by 8 vectors whose 32 sums stay in registers (the packing
  * of Goto and van de Geijn, "Anatomy of High-Performance Matrix
- * Multiplication", 2008): sv_assign does 24 to 32 GMAC/s in V8 (make bench),
+ * Multiplication", 2008): sv_assign does 25 to 36 GMAC/s in V8 (make bench),
  * where the same tiles in f32 did 18 to 20.
  * What within the rounding error may be the nearest, mostly one or two of k,
  * is compared by sv_squared_l2; the rest cannot be nearer.
