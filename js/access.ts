@@ -37,7 +37,10 @@ export class Access {
   /** The index under the key given at load; undefined for a handle without one. */
   readonly own: OpenIndex | undefined;
   readonly #bounds: HandleParts['bounds'];
-  readonly #active = new Set<Promise<unknown>>();
+  /** Calls under way. */
+  #active = 0;
+  /** Called once there are none any more. */
+  #drained: (() => void) | undefined;
   #writes: Promise<unknown> = Promise.resolve();
   #closed = false;
 
@@ -64,12 +67,11 @@ export class Access {
   /** Runs a call; `drain` waits for it. */
   async track<T>(work: () => Promise<T>): Promise<T> {
     this.check();
-    const running = work();
-    this.#active.add(running);
+    this.#active++;
     try {
-      return await running;
+      return await work();
     } finally {
-      this.#active.delete(running);
+      if (--this.#active === 0) this.#drained?.();
     }
   }
 
@@ -139,7 +141,7 @@ export class Access {
 
   /** Waits for the calls under way, then wipes keys and everything decrypted. */
   async drain(): Promise<void> {
-    while (this.#active.size > 0) await Promise.allSettled(this.#active);
+    if (this.#active > 0) await new Promise<void>((resolve) => { this.#drained = resolve; });
     this.own?.close();
   }
 }

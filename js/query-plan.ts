@@ -61,8 +61,10 @@ function readQueried(
 export function readPlan(options: unknown, embeds: boolean): QueryPlan {
   const given = readOptions('query', options, OPTIONS);
   const { topK = 100, nProbes, targetRecall = 0.95, filters, include = ['distance'] } = given;
+  const { queries, texts, listed } = readQueried(given, embeds);
+  // Not spread: V8 would lay out each plan anew, and keep what they refer to for long.
   return {
-    ...readQueried(given, embeds),
+    queries, texts, listed,
     topK: readInteger('topK', topK, 1, MAX_K),
     nProbes: nProbes === undefined ? undefined : readInteger('nProbes', nProbes, 1, MAX_PROBES),
     targetRecall: readNumber('targetRecall', targetRecall, 0, 1, true),
