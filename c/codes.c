@@ -9,7 +9,8 @@
  * is that of RaBitQ, Gao and Long 2024). A query is brought to eleven bits
  * once per segment; what is then multiplied is integers (estimate.c).
  *
- *   block: scale f32 | |c|^2 f32 | reach f32 | 0 f32
+ *   block: scale f32 | |c|^2, or |m + c|^2 but under squared L2, f32
+ *          | reach f32 | 0 f32
  *          | center i8 * dim, to whole 32 (with 0)
  *          | row * n, of dim to whole 32 (with k = 8) components k in four
  *            bits: word w (16 bits) of each 16 bytes g holds the components
@@ -17,20 +18,23 @@
  *          | step f32 * n, to whole 4 | shift f32 * n, to whole 4 (with 0)
  *
  * with c = scale center, r ~ r~ = step (k - 7.5), |r - r~| <= step sqrt(dim)/2,
- * shift = |r|^2 + 2 c.r~ under squared L2 and else 0,
+ * shift = |r|^2 + 2 c.r~ under squared L2 and else (m + c).(r~ - r),
  * reach >= |c| + max(|r|, |r~|). Of a query y the distance is about
  *
- *   |y-m-c|^2 - 2 (y-m).r~ + shift  and off by 2 (y-m-c).(r~-r)  for squared L2
- *   1 or 0 - y.(m + c + r~)         and off by y.(r~-r)          for cosine
- *                                                        and inner product
+ *   |y-m-c|^2 - 2 (y-m).r~ + shift   and off by 2 (y-m-c).(r~-r)
+ *
+ * for squared L2, and for cosine and inner product, whatever tilt is,
+ *
+ *   1 or 0 - y.(m+c+r~) + tilt shift  and off by (y - tilt (m+c)).(r~-r)
  *
  * Version 1.
  *
  * Decisions:
- *  1. So y.r is off by at most step |y| sqrt(dim) / 2 (Cauchy-Schwarz), and
- *     but once in e^(2 z^2) by more than step |y| z were roundings independent
- *     (Hoeffding). A scan that must be exact takes the former, others z = 1,
- *     which is 3.5 standard deviations.
+ *  1. The tilt makes y - tilt (m + c) as short as can be. With y' that, or
+ *     y - m - c, a dot is off by at most step |y'| sqrt(dim) / 2
+ *     (Cauchy-Schwarz), and but once in e^(2 z^2) by more than step |y'| z were
+ *     roundings independent (Hoeffding). A scan that must be exact takes the
+ *     former, others z = 1, which is 3.5 standard deviations.
  *  2. Rounding of f32, and all that a query loses, is bounded by
  *     (dim/4 + 16) 2^-22 of the squared lengths that go in.
  *  3. Centers lie with the rows, not with the lists, so that codes depend on
@@ -48,7 +52,6 @@
 #define LEAST_ROWS 32u
 #define LEAST_DIM 32u
 #define ORIGIN_ROWS 1024u /* near the mean will do */
-#define ROUND 12582912.0f
 
 static uint32_t stride_of(uint32_t dim) { return padded_of(dim) / 2; }
 
@@ -88,11 +91,14 @@ static KERNEL void mean_of(int32_t metric, const float *rows, uint32_t n,
   }
 }
 
-/* subtract writes x less two others, to x itself if need be, and zeros up to
- * whole groups. */
+/* subtract writes x less others (origin may be NULL), to x itself if need be,
+ * and zeros up to whole groups. */
 static KERNEL void subtract(const float *x, const float *origin,
                             const float *center, uint32_t dim, float *out) {
-  for (uint32_t t = 0; t < dim; t++) out[t] = x[t] - origin[t] - center[t];
+  if (origin)
+    for (uint32_t t = 0; t < dim; t++) out[t] = x[t] - origin[t] - center[t];
+  else
+    for (uint32_t t = 0; t < dim; t++) out[t] = x[t] - center[t];
   for (uint32_t t = dim; t < padded_of(dim); t++) out[t] = 0;
 }
 
@@ -111,17 +117,10 @@ static KERNEL float greatest(const float *x, uint32_t n) {
   return fmaxf(fmaxf(most[0], most[1]), fmaxf(most[2], most[3]));
 }
 
-/* nearest_int rounds to nearest even; |x| < 2^21. */
-static int32_t nearest_int(float x) {
-  const float rounded = x + ROUND;
-  int32_t bits;
-  memcpy(&bits, &rounded, sizeof bits);
-  return (int32_t)((uint32_t)bits << 10) >> 10;
-}
-
-/* Of one row: r.r, r.(k - 7.5), |k - 7.5|^2, c.(k - 7.5). */
+/* Of one row: r.r, r.(k - 7.5), |k - 7.5|^2, v.(k - 7.5), v.r, with v = c
+ * under squared L2 and m + c else. */
 struct sums {
-  float rr, rk, kk, ck;
+  float rr, rk, kk, vk, vr;
 };
 
 static float fold(const float s[4]) { return (s[0] + s[2]) + (s[1] + s[3]); }
@@ -145,10 +144,10 @@ static inline v128_t level_i32x4(const float *r, v128_t inverse) {
 }
 
 /* quantise codes the residual of one row, of whole groups. */
-static KERNEL struct sums quantise(const float *r, const float *center,
+static KERNEL struct sums quantise(const float *r, const float *v,
                                    float inverse, uint32_t padded,
                                    uint8_t *code) {
-  v128_t rr = wasm_f32x4_const_splat(0), rk = rr, kk = rr, ck = rr;
+  v128_t rr = wasm_f32x4_const_splat(0), rk = rr, kk = rr, vk = rr, vr = rr;
   const v128_t inverse_f32x4 = wasm_f32x4_splat(inverse);
   for (uint32_t t = 0; t < padded; t += CODE_GROUP, code += 16) {
     v128_t words = wasm_i32x4_const_splat(0);
@@ -163,8 +162,9 @@ static KERNEL struct sums quantise(const float *r, const float *center,
         rr = wasm_f32x4_add(rr, wasm_f32x4_mul(x, x));
         rk = wasm_f32x4_add(rk, wasm_f32x4_mul(x, k));
         kk = wasm_f32x4_add(kk, wasm_f32x4_mul(k, k));
-        ck = wasm_f32x4_add(
-            ck, wasm_f32x4_mul(wasm_v128_load(center + at), k));
+        const v128_t y = wasm_v128_load(v + at);
+        vk = wasm_f32x4_add(vk, wasm_f32x4_mul(y, k));
+        vr = wasm_f32x4_add(vr, wasm_f32x4_mul(y, x));
       }
       words = wasm_v128_or(
           words,
@@ -172,19 +172,21 @@ static KERNEL struct sums quantise(const float *r, const float *center,
     }
     wasm_v128_store(code, words);
   }
-  float s[4][4];
+  float s[5][4];
   wasm_v128_store(s[0], rr);
   wasm_v128_store(s[1], rk);
   wasm_v128_store(s[2], kk);
-  wasm_v128_store(s[3], ck);
-  return (struct sums){fold(s[0]), fold(s[1]), fold(s[2]), fold(s[3])};
+  wasm_v128_store(s[3], vk);
+  wasm_v128_store(s[4], vr);
+  return (struct sums){fold(s[0]), fold(s[1]), fold(s[2]), fold(s[3]),
+                       fold(s[4])};
 }
 
 #else
 
-static struct sums quantise(const float *r, const float *center,
-                            float inverse, uint32_t padded, uint8_t *code) {
-  float s[4][4] = {{0}};
+static struct sums quantise(const float *r, const float *v, float inverse,
+                            uint32_t padded, uint8_t *code) {
+  float s[5][4] = {{0}};
   memset(code, 0, padded / 2);
   for (uint32_t t = 0; t < padded; t++) {
     int32_t level = nearest_int(r[t] * inverse + 7.5f);
@@ -193,25 +195,27 @@ static struct sums quantise(const float *r, const float *center,
     s[0][t % 4] += r[t] * r[t];
     s[1][t % 4] += r[t] * k;
     s[2][t % 4] += k * k;
-    s[3][t % 4] += center[t] * k;
+    s[3][t % 4] += v[t] * k;
+    s[4][t % 4] += v[t] * r[t];
     const uint32_t nibble = t % CODE_GROUP / 8;
     const uint32_t word = t / CODE_GROUP * 8 + t % 8;
     code[2 * word + nibble / 2] |= (uint8_t)(level << 4 * (nibble % 2));
   }
-  return (struct sums){fold(s[0]), fold(s[1]), fold(s[2]), fold(s[3])};
+  return (struct sums){fold(s[0]), fold(s[1]), fold(s[2]), fold(s[3]),
+                       fold(s[4])};
 }
 
 #endif
 
 /* encode_row writes code, step and shift of a residual, and returns the
  * larger of |r| and |r~|. */
-static float encode_row(int32_t metric, const float *r, const float *center,
+static float encode_row(int32_t metric, const float *r, const float *v,
                         uint32_t dim, uint8_t *code, float *step,
                         float *shift) {
   const uint32_t padded = padded_of(dim);
   const float most = greatest(r, dim);
   const float inverse = most > 1e-30f ? 8 / most : 0;
-  struct sums s = quantise(r, center, inverse, padded, code);
+  struct sums s = quantise(r, v, inverse, padded, code);
   s.kk -= 0.25f * (float)(padded - dim);
   /* The step that makes the error orthogonal to r, unless it errs by more
    * than the bound allows. */
@@ -219,9 +223,14 @@ static float encode_row(int32_t metric, const float *r, const float *center,
   const int fits = s.rk > 0 && fitted * fitted * s.kk - s.rr <=
                                    fitted * fitted * (float)dim / 4;
   *step = !(inverse > 0) ? 0 : fits ? fitted : plain;
-  *shift = metric == SV_SQUARED_L2 ? s.rr + 2 * *step * s.ck : 0;
+  *shift = metric == SV_SQUARED_L2 ? s.rr + 2 * *step * s.vk
+                                   : *step * s.vk - s.vr;
   const float length = sqrtf(s.rr), coded = *step * sqrtf(s.kk);
   return coded > length ? coded : length;
+}
+
+static float square_of(const float *x, uint32_t dim) {
+  return (float)-sv_distance(SV_INNER_PRODUCT, x, x, dim);
 }
 
 /* round_center brings a mean to eight bits, in place too. */
@@ -235,7 +244,7 @@ static void round_center(float *mean, uint32_t dim, struct code_head *head,
     center[t] = t < dim ? (int8_t)nearest_int(mean[t] * inverse) : 0;
     mean[t] = (float)center[t] * head->scale;
   }
-  head->square = (float)-sv_distance(SV_INNER_PRODUCT, mean, mean, dim);
+  head->square = square_of(mean, dim);
 }
 
 static void encode_block(int32_t metric, const float *rows, uint32_t n,
@@ -252,6 +261,12 @@ static void encode_block(int32_t metric, const float *rows, uint32_t n,
   mean_of(metric, rows, n, 1, dim, residual, center);
   for (uint32_t t = 0; t < dim; t++) center[t] -= origin[t];
   round_center(center, dim, head, (int8_t *)(out + sizeof *head));
+  const float center_length = sqrtf(head->square);
+  if (metric != SV_SQUARED_L2) {
+    for (uint32_t t = 0; t < dim; t++) center[t] += origin[t];
+    head->square = square_of(center, dim);
+    origin = NULL;
+  }
   for (uint32_t i = 0; i < n; i++) {
     const float *x = coded_row(metric, rows + (size_t)i * dim, dim, residual);
     subtract(x, origin, center, dim, residual);
@@ -260,7 +275,7 @@ static void encode_block(int32_t metric, const float *rows, uint32_t n,
                    codes + (size_t)i * stride_of(dim), steps + i, shifts + i);
     if (length > reach) reach = length;
   }
-  head->reach = (sqrtf(head->square) + reach) * 1.00001f;
+  head->reach = (center_length + reach) * 1.00001f;
 }
 
 double sv_codes_encode(int32_t metric, const float *rows, uint32_t dim,
@@ -285,12 +300,8 @@ double sv_codes_encode(int32_t metric, const float *rows, uint32_t dim,
 
 /* ---- queries ----------------------------------------------------------- */
 
-static float *components_of(const struct probe *probe) {
-  return (float *)(uintptr_t)(const void *)(probe + 1);
-}
-
 size_t sv_probe_size(uint32_t dim) {
-  return sizeof(struct probe) + (size_t)padded_of(dim) * 8;
+  return sizeof(struct probe) + (size_t)padded_of(dim) * 22;
 }
 
 /* query_limit: sums stay under 2^31 with 3840 * 2 for each group of 32. */
@@ -334,8 +345,8 @@ static KERNEL int32_t round_query(const float *y, float inverse,
 void probe_prepare(struct probe *probe, int32_t metric, const float *query,
                    const float *origin, uint32_t dim) {
   const uint32_t padded = padded_of(dim);
-  float *y = components_of(probe);
-  int16_t *plain = (int16_t *)(void *)(y + padded), *placed = plain + padded;
+  probe->dim = dim;
+  float *y = probe_components(probe);
   const int cosine = metric == SV_COSINE;
   const float *x = coded_row(metric, query, dim, y);
   for (uint32_t t = 0; t < dim; t++)
@@ -343,16 +354,16 @@ void probe_prepare(struct probe *probe, int32_t metric, const float *query,
   const float most = greatest(y, dim), limit = query_limit(dim);
   const float inverse = most > 1e-30f ? limit / most : 0;
   for (uint32_t t = dim; t < padded; t++) y[t] = 0;
-  const int32_t sum = round_query(y, inverse, padded, plain, placed);
+  const int32_t sum = round_query(y, inverse, padded, probe_plain(probe),
+                                  probe_placed(probe));
   const double dot = -sv_distance(SV_INNER_PRODUCT, y, origin, dim);
   probe->metric = metric;
-  probe->dim = dim;
   probe->scale = most > 1e-30f ? most / limit : 0;
-  probe->half = 7.5f * (float)sum;
-  probe->square = (float)-sv_distance(SV_INNER_PRODUCT, y, y, dim);
+  probe->total = (float)sum;
+  probe->square = square_of(y, dim);
   probe->base = (float)((cosine ? 1 : 0) - dot);
-  probe->origin_norm = (float)sqrt(
-      -sv_distance(SV_INNER_PRODUCT, origin, origin, dim));
+  probe->origin_norm = sqrtf(square_of(origin, dim));
+  probe->tabled = 0;
 }
 
 /* center_dot multiplies the query with the center of a block. */
@@ -377,10 +388,8 @@ void probe_block(const struct probe *probe, const uint8_t *block, uint32_t n,
                  float z, struct code_terms *terms) {
   const uint32_t dim = probe->dim, padded = padded_of(dim);
   const struct code_head *head = (const struct code_head *)(const void *)block;
-  const int16_t *plain =
-      (const int16_t *)(void *)(components_of(probe) + padded);
   const float dot = (float)center_dot(
-      plain, (const int8_t *)(block + sizeof *head), padded);
+      probe_plain(probe), (const int8_t *)(block + sizeof *head), padded);
   const float product = probe->scale * head->scale * dot;
   const int squares = probe->metric == SV_SQUARED_L2;
   const float twice = squares ? 2 : 1;
@@ -391,14 +400,22 @@ void probe_block(const struct probe *probe, const uint8_t *block, uint32_t n,
       squares ? span : length + probe->origin_norm + head->reach;
   terms->slack = rounding * span * other + 1e-36f +
                  twice * z * probe->scale * head->reach;
-  float square = probe->square;
-  if (squares) square = square - 2 * product + head->square;
+  terms->base = probe->base - product;
+  terms->tilt = 1;
+  float meets = product; /* y.c, or y.(m + c) */
+  if (!squares) {
+    meets = (probe->metric == SV_COSINE ? 1 : 0) - terms->base;
+    terms->tilt = head->square > 0 ? meets / head->square : 0;
+  }
+  float square = probe->square + terms->tilt * (terms->tilt * head->square -
+                                                2 * meets);
   square = square < 0 ? 0 : square;
-  terms->base = squares ? square : probe->base - product;
+  if (squares) terms->base = square;
+  terms->square = square;
   terms->weight = twice * z * sqrtf(square + terms->slack);
   terms->factor = twice * probe->scale;
-  terms->half = probe->half;
-  terms->query = plain + padded;
+  terms->half = 7.5f * probe->total;
+  terms->query = probe_placed(probe);
   terms->groups = padded / CODE_GROUP;
   terms->codes = block + sizeof *head + padded;
   terms->steps = (const float *)(const void *)(terms->codes +

@@ -13,6 +13,12 @@
 
 #define KERNEL __attribute__((noinline))
 
+/* Four rows of a block. */
+struct four {
+  const uint8_t *codes[4];
+  float steps[4], shifts[4];
+};
+
 #if SV_SIMD
 
 /* 32 components of one row. */
@@ -63,16 +69,19 @@ static inline v128_t dots_i32x4(const int16_t *query, uint32_t groups,
   return add_lanes(CODE_SUM(0), CODE_SUM(1), CODE_SUM(2), CODE_SUM(3));
 }
 
-static inline uint32_t test_four(const struct code_terms *terms, uint32_t i,
-                                 const uint8_t *const x[4], float limit,
-                                 float *lowers, float *estimates) {
+static inline uint32_t test_four(const struct code_terms *terms,
+                                 const struct four *four, float limit,
+                                 float lowers[4], float estimates[4]) {
+  const uint8_t *const *x = four->codes;
   const v128_t dots = wasm_f32x4_sub(
       wasm_f32x4_convert_i32x4(dots_i32x4(terms->query, terms->groups, x[0],
                                           x[1], x[2], x[3])),
       wasm_f32x4_splat(terms->half));
-  const v128_t step = wasm_v128_load(terms->steps + i);
-  const v128_t base = wasm_f32x4_add(wasm_v128_load(terms->shifts + i),
-                                     wasm_f32x4_splat(terms->base));
+  const v128_t step = wasm_v128_load(four->steps);
+  const v128_t base = wasm_f32x4_add(
+      wasm_f32x4_mul(wasm_v128_load(four->shifts),
+                     wasm_f32x4_splat(terms->tilt)),
+      wasm_f32x4_splat(terms->base));
   const v128_t product = wasm_f32x4_mul(
       wasm_f32x4_mul(step, wasm_f32x4_splat(terms->factor)), dots);
   const v128_t estimate = wasm_f32x4_sub(base, product);
@@ -101,15 +110,16 @@ static int32_t dot_code(const int16_t *query, uint32_t groups,
   return (lo >> 4) + (hi >> 8);
 }
 
-static uint32_t test_four(const struct code_terms *terms, uint32_t i,
-                          const uint8_t *const x[4], float limit,
-                          float *lowers, float *estimates) {
+static uint32_t test_four(const struct code_terms *terms,
+                          const struct four *four, float limit,
+                          float lowers[4], float estimates[4]) {
   uint32_t bits = 0;
   for (uint32_t j = 0; j < 4; j++) {
     const float dot =
-        (float)dot_code(terms->query, terms->groups, x[j]) - terms->half;
-    const float step = terms->steps[i + j];
-    estimates[j] = (terms->shifts[i + j] + terms->base) -
+        (float)dot_code(terms->query, terms->groups, four->codes[j]) -
+        terms->half;
+    const float step = four->steps[j];
+    estimates[j] = (four->shifts[j] * terms->tilt + terms->base) -
                    step * terms->factor * dot;
     lowers[j] = estimates[j] - (step * terms->weight + terms->slack);
     if (!(lowers[j] > limit)) bits |= 1u << j;
@@ -120,22 +130,28 @@ static uint32_t test_four(const struct code_terms *terms, uint32_t i,
 #endif
 
 KERNEL uint64_t codes_test(const struct code_terms *terms, uint32_t first,
-                           uint32_t n, uint64_t wanted, float limit,
-                           float *lowers, float *estimates) {
+                           uint64_t wanted, float limit, float *lowers,
+                           float *estimates) {
   const size_t stride = (size_t)terms->groups * 16;
-  const uint8_t *row = terms->codes + first * stride;
-  const uint8_t *last = row + (n - 1) * stride;
   uint64_t bits = 0;
-  for (uint32_t i = 0; i < n; i += 4, row += 4 * stride) {
-    const uint64_t four = wanted >> i & 15;
-    if (four == 0) continue;
-    const uint8_t *x[4] = {row, row + stride, row + 2 * stride,
-                           row + 3 * stride};
-    for (uint32_t j = 1; j < 4; j++)
-      if (x[j] > last) x[j] = last;
-    bits |= (four & test_four(terms, first + i, x, limit, lowers + i,
-                              estimates + i))
-            << i;
+  while (wanted) {
+    struct four four;
+    float lower[4], estimate[4];
+    uint32_t rows[4];
+    for (uint32_t j = 0; j < 4; j++) {
+      rows[j] = wanted ? (uint32_t)__builtin_ctzll(wanted) : rows[j - 1];
+      wanted &= wanted - 1;
+      const uint32_t row = first + rows[j];
+      four.codes[j] = terms->codes + row * stride;
+      four.steps[j] = terms->steps[row];
+      four.shifts[j] = terms->shifts[row];
+    }
+    const uint32_t passed = test_four(terms, &four, limit, lower, estimate);
+    for (uint32_t j = 0; j < 4; j++) {
+      lowers[rows[j]] = lower[j];
+      estimates[rows[j]] = estimate[j];
+      bits |= (uint64_t)(passed >> j & 1) << rows[j];
+    }
   }
   return bits;
 }

@@ -4,6 +4,8 @@
 
 #include "sv.h"
 
+#include <string.h>
+
 #if defined(__wasm_simd128__)
 #include <wasm_simd128.h>
 #define SV_SIMD 1
@@ -48,6 +50,20 @@ static inline uint32_t round_up(uint32_t n, uint32_t unit) {
   return (n + unit - 1) / unit * unit;
 }
 
+/* first_bits sets the lowest n <= 64 bits. */
+static inline uint64_t first_bits(uint32_t n) {
+  return n == 64 ? ~0ull : (1ull << n) - 1;
+}
+
+/* nearest_int rounds to nearest even; |x| < 2^21. */
+#define ROUND 12582912.0f
+static inline int32_t nearest_int(float x) {
+  const float rounded = x + ROUND;
+  int32_t bits;
+  memcpy(&bits, &rounded, sizeof bits);
+  return (int32_t)((uint32_t)bits << 10) >> 10;
+}
+
 /* ---- distance.c, scores.c --------------------------------------------- */
 
 /* sv_dot returns x.y in f32. Relative to sum |x_i y_i| its error is at most
@@ -90,7 +106,14 @@ void ranking_begin(const struct ranking *ranking, const float *origin,
 /* ranking_next returns the next of k lists, and its distance. */
 uint32_t ranking_next(const struct ranking *ranking, float *distance);
 
-/* ---- codes.c, estimate.c, for scan.c ----------------------------------- */
+/* ---- turn.c ------------------------------------------------------------ */
+
+/* turn rotates a vector of 8 components or more, in place; turn_flips writes
+ * the dim words it takes for that. */
+void turn_flips(uint32_t dim, uint32_t *flips);
+void turn(float *x, const uint32_t *flips, uint32_t dim);
+
+/* ---- codes.c, estimate.c, signs.c, for scan.c -------------------------- */
 
 /* Components that are coded together. */
 #define CODE_GROUP 32u
@@ -106,22 +129,43 @@ struct code_head {
 
 /* A query as it meets the codes of one segment, with its origin taken off
  * under squared L2. sv_probe_size says how much memory it takes with its
- * components: f32, then i16 twice, in order and as the nibbles want them. */
+ * components: f32, then i16 twice, in order and as the nibbles want them, and
+ * with the tables of signs.c. */
 struct probe {
   int32_t metric; /* -1 until it is prepared */
   uint32_t dim;
   float scale;    /* of the components */
-  float half;     /* 7.5 times their sum */
+  float total;    /* their sum, in integers */
   float square;   /* |y|^2 */
   float base;     /* 1 - y.origin for cosine, -y.origin for dots */
   float origin_norm;
-  float zero;
+  int32_t tabled;   /* whether there are tables: sums of the turned query */
+  float table_step; /* unit of their entries */
+  float table_base; /* the dot with signs all negative, plus that of all */
+  float zero[2];
 };
 
+static inline float *probe_components(const struct probe *probe) {
+  return (float *)(uintptr_t)(const void *)(probe + 1);
+}
+
+static inline int16_t *probe_plain(const struct probe *probe) {
+  return (int16_t *)(void *)(probe_components(probe) + padded_of(probe->dim));
+}
+
+static inline int16_t *probe_placed(const struct probe *probe) {
+  return probe_plain(probe) + padded_of(probe->dim);
+}
+
+static inline uint8_t *probe_tables(const struct probe *probe) {
+  return (uint8_t *)(probe_placed(probe) + padded_of(probe->dim));
+}
+
 /* What estimates of the rows of one block are made of: with d = dot - half,
- * estimate = shift + base - step factor d, within step weight + slack. */
+ * estimate = tilt shift + base - step factor d, within step weight + slack.
+ * square is |y'|^2 of codes.c. */
 struct code_terms {
-  float base, factor, half, weight, slack;
+  float base, tilt, factor, half, weight, slack, square;
   uint32_t groups;
   const int16_t *query;
   const uint8_t *codes;
@@ -135,11 +179,30 @@ void probe_prepare(struct probe *probe, int32_t metric, const float *query,
 void probe_block(const struct probe *probe, const uint8_t *block, uint32_t n,
                  float z, struct code_terms *terms);
 
-/* codes_test estimates n <= 64 rows of a block from `first` on, those that
+/* codes_test estimates up to 64 rows of a block from `first` on, those that
  * `wanted` has a bit for, and returns a bit for each of them whose lower
- * bound is not over the limit. Both arrays have room for whole fours. */
+ * bound is not over the limit. */
 uint64_t codes_test(const struct code_terms *terms, uint32_t first,
-                    uint32_t n, uint64_t wanted, float limit, float *lowers,
+                    uint64_t wanted, float limit, float *lowers,
                     float *estimates);
+
+/* What signs say of the n rows of one block: the lower bound of a distance is
+ * tilt shift + base - ratio (rise sum + offset). */
+struct sign_terms {
+  float base, tilt, rise, offset;
+  uint32_t columns, n;
+  const float *shifts;
+  const uint8_t *ratios, *planes, *tables;
+};
+
+/* signs_prepare makes them of what codes say of the block. */
+void signs_prepare(struct probe *probe, const struct code_terms *codes,
+                   const uint8_t *signs, uint32_t n,
+                   struct sign_terms *terms);
+
+/* signs_test returns a bit for each of n <= 64 rows from `first` on, a
+ * multiple of 16, whose lower bound is not over the limit; others besides. */
+uint64_t signs_test(const struct sign_terms *terms, uint32_t first,
+                    uint32_t n, float limit);
 
 #endif

@@ -160,7 +160,7 @@ static KERNEL void bound_lists(const float *routed, uint32_t dim,
     for (uint32_t i = 0; i < n; i += 64) {
       float lowers[64], estimates[64];
       const uint32_t m = n - i < 64 ? n - i : 64;
-      codes_test(&terms, i, m, ~0ull, INFINITY, lowers, estimates);
+      codes_test(&terms, i, first_bits(m), INFINITY, lowers, estimates);
       for (uint32_t j = 0; j < m; j++)
         lists->entries[at + i + j] = bound_entry(lowers[j], at + i + j);
     }

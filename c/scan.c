@@ -29,6 +29,7 @@
 
 #define KERNEL __attribute__((noinline))
 #define RUN 64u
+#define FEW 4u /* rows whose codes are looked at without their signs */
 #define LISTS_AHEAD 4u
 
 /* ---- by vectors -------------------------------------------------------- */
@@ -204,7 +205,7 @@ static KERNEL void scan_vectors(struct sv_scan *scan,
 /* live_bits returns a bit for each of n <= 64 rows that may be returned. */
 static uint64_t live_bits(const struct sv_scan *scan, uint32_t row,
                           uint32_t n) {
-  const uint64_t all = n == 64 ? ~0ull : (1ull << n) - 1;
+  const uint64_t all = first_bits(n);
   if (scan->live == NULL) return all;
   const uint32_t shift = row & 7, bytes = (shift + n + 7) / 8;
   const uint8_t *p = scan->live + (row >> 3);
@@ -252,20 +253,26 @@ static float limit_of(const struct sv_topk *top) {
 static int32_t scan_codes(struct sv_scan *scan, uint32_t place,
                           const struct sv_block *block) {
   struct code_terms terms;
+  struct sign_terms signs;
   float lowers[RUN], estimates[RUN];
   struct probe *probe = probe_of(scan, block->segment);
   if (probe->metric < 0)
     probe_prepare(probe, scan->metric, scan->query,
                   scan->origins[block->segment], scan->dim);
   probe_block(probe, block->codes, block->n_rows, scan->z, &terms);
+  const int looks = block->signs && !(scan->z > 1) &&
+                    scan->bounds.count == scan->bounds.k;
+  if (looks) signs_prepare(probe, &terms, block->signs, block->n_rows, &signs);
   for (; scan->row < block->n_rows; scan->row += RUN) {
     const uint32_t left = block->n_rows - scan->row;
     const uint32_t n = left < RUN ? left : RUN;
     if (scan->n_candidates + n > scan->room) return SV_SCAN_ROOM;
-    const uint64_t wanted = live_bits(scan, block->first_row + scan->row, n);
-    uint64_t bits = codes_test(&terms, scan->row, n, wanted,
-                               limit_of(&scan->bounds), lowers, estimates);
-    scan->rows_scanned += (uint32_t)__builtin_popcountll(wanted);
+    const float limit = limit_of(&scan->bounds);
+    uint64_t bits = live_bits(scan, block->first_row + scan->row, n);
+    const uint32_t live = (uint32_t)__builtin_popcountll(bits);
+    scan->rows_scanned += live;
+    if (looks && live > FEW) bits &= signs_test(&signs, scan->row, n, limit);
+    bits = codes_test(&terms, scan->row, bits, limit, lowers, estimates);
     for (; bits; bits &= bits - 1) {
       const uint32_t i = (uint32_t)__builtin_ctzll(bits);
       if (!(lowers[i] > limit_of(&scan->bounds)))

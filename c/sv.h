@@ -25,7 +25,6 @@
  */
 #ifndef SV_H
 #define SV_H
-
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,13 +40,9 @@
 #define SV_HASH_BYTES 32u
 #define SV_SIGNATURE_BYTES 64u
 #define SV_AAD_MAX 128u
-
 #define SV_MAX_DIM 16384u
 #define SV_MAX_LISTS 1048576u
-
-/* Centroids side by side in a packed matrix. */
-#define SV_PACK_LANES 8u
-
+#define SV_PACK_LANES 8u /* centroids side by side in a packed matrix */
 #define SV_NO_ROW 0xffffffffu
 
 /* X(name, code, meaning) */
@@ -75,7 +70,6 @@ enum sv_metric {
 };
 
 /* ---- error.c ----------------------------------------------------------- */
-
 /* sv_error_meaning returns the meaning of a code, "no error" for >= 0. */
 const char *sv_error_meaning(int32_t code);
 /* sv_alloc returns size bytes aligned to 16, or NULL; sv_free wipes none. */
@@ -115,7 +109,6 @@ int32_t sv_route_query(int32_t metric, const float *query, uint32_t dim,
 
 /* sv_pack_size returns the floats a packed matrix of k rows takes. */
 size_t sv_pack_size(uint32_t k, uint32_t dim);
-
 /* sv_pack writes k rows side by side: component t of row j is
  * packed[(j / 8 * dim + t) * 8 + j % 8]. half_norms receives |row|^2 / 2. Both
  * are filled up to SV_PACK_LANES rows, by zeros that are infinitely far. */
@@ -303,14 +296,22 @@ double sv_codes_encode(int32_t metric, const float *rows, uint32_t dim,
 /* sv_probe_size returns the bytes a query takes per segment. */
 size_t sv_probe_size(uint32_t dim);
 
+/* sv_signs_build writes what a first look at a block of n rows takes, out of
+ * its codes: sv_signs_size bytes, 16-aligned; none under 64 components.
+ * scratch holds 3 dim + 4 n floats, dim rounded up to 32. */
+size_t sv_signs_size(uint32_t n, uint32_t dim);
+void sv_signs_build(int32_t metric, const float *origin, uint32_t dim,
+                    uint32_t n, const uint8_t *codes, uint8_t *signs,
+                    float *scratch);
+
 /* ---- scan.c ------------------------------------------------------------ */
 
 /* A run of rows of one list. vectors and codes are NULL while they are not
- * resident; norms has |x| per row (NULL for squared L2). Rows are numbered
- * first_row, first_row + 1, ... across the whole index. */
+ * resident; signs may be; norms has |x| per row (NULL for squared L2). Rows
+ * are numbered first_row, first_row + 1, ... across the whole index. */
 struct sv_block {
   const float *vectors, *norms;
-  const uint8_t *codes;
+  const uint8_t *codes, *signs;
   uint32_t n_rows, first_row, segment;
 };
 

@@ -3,7 +3,7 @@ import type { BlockTable } from './blocks.js';
 
 /** Offsets in `struct sv_block` of c/sv.h under wasm32. */
 export const BLOCK = {
-  vectors: 0, norms: 4, codes: 8, nRows: 12, firstRow: 16, segment: 20, size: 24,
+  vectors: 0, norms: 4, codes: 8, signs: 12, nRows: 16, firstRow: 20, segment: 24, size: 28,
 } as const;
 
 /** What of a segment decides where its blocks stand. */

@@ -8,6 +8,7 @@ import { hex } from './bytes.js';
 import type { Cache, CacheScope, Entry } from './cache.js';
 import { SealvecError } from './errors.js';
 import { GatheredReader } from './gathered.js';
+import { findEntries } from './id-table.js';
 import { type IndexConfig, type SegmentEntry, SECTIONS, vectorBytes } from './manifest.js';
 import { coreMetric } from './metric.js';
 import { type ObjectContext, ObjectReader } from './object.js';
@@ -81,10 +82,26 @@ export class Segment {
     return (this.blocks.rows[block] ?? 0) * (this.config.dimension * 4 + norms);
   }
 
-  /** Bytes of the codes of a block. */
-  codeBytes(block: number): number {
+  #codeLength(block: number): number {
     const { codesAt } = this.blocks;
     return (codesAt[block + 1] ?? 0) - (codesAt[block] ?? 0);
+  }
+
+  /** Bytes of the signs of a block (c/signs.c), which lie in memory behind its codes. */
+  #signLength(block: number): number {
+    const { exports } = this.reader.context.core;
+    return exports.sv_signs_size(this.blocks.rows[block] ?? 0, this.config.dimension);
+  }
+
+  /** Bytes in memory of the codes of a block, and its signs. */
+  codeBytes(block: number): number {
+    return this.#codeLength(block) + this.#signLength(block);
+  }
+
+  /** Pointer of the signs of a block; 0 where it has none, or is not resident. */
+  signs(block: number): number {
+    const codes = this.blocks.codes[block] ?? 0;
+    return codes > 0 && this.#signLength(block) > 0 ? codes + this.#codeLength(block) : 0;
   }
 
   /** Opens rows [from, to) as float32 at `pointer` in wasm memory. */
@@ -113,11 +130,19 @@ export class Segment {
 
   async #openCodes(block: number): Promise<Entry<true>> {
     const { core } = this.reader.context;
-    const { codes, codesAt } = this.blocks;
-    const [from = 0, to = 0] = [codesAt[block], codesAt[block + 1]];
-    return this.#hold(codes, block, to - from, (pointer) =>
-      this.#gathered.open(SECTIONS.codes, from, to, (plain) => {
-        core.move(pointer, plain, to - from);
+    const { dimension, metric } = this.config;
+    const { codes, codesAt, rows } = this.blocks;
+    const from = codesAt[block] ?? 0;
+    const length = this.#codeLength(block);
+    return this.#hold(codes, block, this.codeBytes(block), (pointer) =>
+      this.#gathered.open(SECTIONS.codes, from, from + length, (plain) => {
+        core.move(pointer, plain, length);
+        if (this.#signLength(block) === 0) return;
+        const n = rows[block] ?? 0;
+        core.withScratch((s) => core.exports.sv_signs_build(
+          coreMetric(metric), s.put(this.origin), dimension, n, pointer, pointer + length,
+          s.take((3 * Math.ceil(dimension / 32) * 32 + 4 * n) * 4),
+        ));
       }));
   }
 
@@ -227,55 +252,12 @@ export class Segment {
    * segment's epoch.
    */
   async find(ids: readonly string[], hashes: Uint8Array): Promise<Map<string, number>> {
-    const entries = await this.#findEntries(hashes);
+    const entries = await findEntries(this.reader, this.#cache, this.rows, hashes);
     const found = new Map<string, number>();
     await allOf(Array.from(entries, async ([i, rows]) => {
       for (const row of rows) if ((await this.id(row)) === ids[i]) found.set(ids[i], row);
     }));
     return found;
-  }
-
-  /** Candidate rows by index of hash; more than one only where 64-bit hashes collide. */
-  async #findEntries(hashes: Uint8Array): Promise<Map<number, number[]>> {
-    const { core } = this.reader.context;
-    return this.#withIdTable((table) => core.withScratch((s) => {
-      const m = hashes.length / 8;
-      const entries = s.take(m * 4);
-      const rows = new Map<number, number[]>();
-      const { sv_ids_find: find } = core.exports;
-      if (core.check(find(table, this.rows, s.put(hashes), m, entries), 'ids') === 0) return rows;
-      core.words(entries, m).forEach((entry, i) => {
-        if (entry === 0xffffffff) return;
-        const same: number[] = [];
-        const [low, high] = [core.word(table + entry * 12), core.word(table + entry * 12 + 4)];
-        for (let at = entry; at < this.rows; at++) {
-          const pointer = table + at * 12;
-          if (core.word(pointer) !== low || core.word(pointer + 4) !== high) break;
-          same.push(core.word(pointer + 8));
-        }
-        rows.set(i, same);
-      });
-      return rows;
-    }));
-  }
-
-  /** Hands the table of id hashes, in wasm memory, to `use`. */
-  async #withIdTable<T>(use: (table: number) => T): Promise<T> {
-    const { core } = this.reader.context;
-    const bytes = this.rows * 12;
-    return this.#cache.load('idtable', async () => {
-      const pointer = core.alloc(bytes);
-      try {
-        await this.reader.open(SECTIONS.idTable, 0, bytes, (plain) => {
-          core.move(pointer, plain, bytes);
-        });
-        core.check(core.exports.sv_ids_check(pointer, bytes, this.rows), `segment ${this.name}`);
-      } catch (error) {
-        core.release(pointer, bytes);
-        throw error;
-      }
-      return { value: pointer, bytes, drop: () => core.release(pointer, bytes) };
-    }, use);
   }
 
   /** Forgets everything decrypted of this segment, for good. */

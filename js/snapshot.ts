@@ -160,7 +160,8 @@ export class Snapshot {
   }
 
   #setPlace(s: number, block: number): void {
-    const { vectors, codes, rows } = this.segments[s]?.blocks ?? {};
+    const segment = this.segments[s];
+    const { vectors, codes, rows } = segment?.blocks ?? {};
     const pointer = vectors?.[block] ?? 0;
     const { metric, dimension } = this.manifest.config;
     const norms = pointer === 0 || coreMetric(metric) === 0 ? 0
@@ -169,6 +170,7 @@ export class Snapshot {
     this.core.setWord(place + BLOCK.vectors, pointer);
     this.core.setWord(place + BLOCK.norms, norms);
     this.core.setWord(place + BLOCK.codes, codes?.[block] ?? 0);
+    this.core.setWord(place + BLOCK.signs, segment?.signs(block) ?? 0);
   }
 
   /** Pointers to the origins of the segments, in wasm memory; 0 where rows have no codes. */

@@ -70,6 +70,11 @@ export interface CoreExports {
     out: number,
   ): number;
   sv_probe_size(dim: number): number;
+  sv_signs_size(n: number, dim: number): number;
+  sv_signs_build(
+    metric: number, origin: number, dim: number, n: number, codes: number, signs: number,
+    scratch: number,
+  ): void;
 
   sv_scan_run(scan: number): number;
   sv_scan_begin(scan: number): number;

@@ -19,7 +19,7 @@ struct index {
   float order_distances[MAX_LISTS];
   float *vectors[MAX_BLOCKS], *norms[MAX_BLOCKS], *query;
   float *origins[MAX_BLOCKS];
-  uint8_t *codes[MAX_BLOCKS];
+  uint8_t *codes[MAX_BLOCKS], *signs[MAX_BLOCKS];
   uint8_t *live;
 };
 
@@ -71,6 +71,14 @@ static void encode(struct index *ix, uint32_t b) {
   CHECK(sv_codes_encode(ix->metric, rows, dim, starts, 2, ix->origins[b],
                         ix->codes[b]) == (double)size);
   free(rows);
+  free(ix->signs[b]);
+  ix->signs[b] = make(sv_signs_size(n, dim));
+  block->signs = sv_signs_size(n, dim) > 0 ? ix->signs[b] : NULL;
+  if (!block->signs) return;
+  float *scratch = make((3 * (dim + 31) / 32 * 32 + 4 * n) * sizeof *scratch);
+  sv_signs_build(ix->metric, ix->origins[b], dim, n, block->codes, ix->signs[b],
+                 scratch);
+  free(scratch);
 }
 
 static void encode_all(struct index *ix) {
@@ -129,6 +137,7 @@ static void drop_index(struct index *ix) {
     free(ix->vectors[b]);
     free(ix->norms[b]);
     free(ix->codes[b]);
+    free(ix->signs[b]);
     free(ix->origins[b]);
   }
   free(ix->query);

@@ -274,6 +274,8 @@ describe('the C', () => {
       lists: ['scores', 'distance', 'codes'],
       codes: ['distance'],
       estimate: [],
+      signs: [],
+      turn: [],
       scan: ['codes', 'lists', 'distance', 'topk'],
     };
     for (const [name, source] of sources) {

@@ -17,7 +17,7 @@ const SEED = Number(process.env.SEED ?? 1);
 // Struct layouts, as C lays them out for wasm32: pointers and u32 take 4 bytes, f64 and u64 begin
 // at multiples of 8.
 const BLOCK = {
-  vectors: 0, norms: 4, codes: 8, nRows: 12, firstRow: 16, segment: 20, size: 24,
+  vectors: 0, norms: 4, codes: 8, signs: 12, nRows: 16, firstRow: 20, segment: 24, size: 28,
 };
 const SCAN = {
   query: 0, blocks: 4, listStarts: 8, live: 20, origins: 24, probes: 28, candidates: 32,
@@ -287,8 +287,14 @@ function addCodes(core, sv, { at, metric, dim, k, blocks, pointers, table }) {
     const codes = core.out(encode(0, 0));
     const origin = core.reserve(12 * dim + 512);
     encode(origin, codes);
+    const n = b.length / dim;
+    const size = sv.sv_signs_size(n, dim);
+    const signs = size > 0 ? core.out(size) : 0;
+    const scratch = core.reserve(12 * dim + 512 + 16 * n);
+    if (size > 0) sv.sv_signs_build(metric, origin, dim, n, codes, signs, scratch);
     const view = core.view();
     view.setUint32(table + BLOCK.size * i + BLOCK.codes, codes, true);
+    view.setUint32(table + BLOCK.size * i + BLOCK.signs, signs, true);
     view.setUint32(table + BLOCK.size * i + BLOCK.segment, i, true);
     view.setUint32(parts.origins + 4 * i, origin, true);
     view.setInt32(parts.probes + i * probe, -1, true);

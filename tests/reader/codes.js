@@ -10,6 +10,7 @@ const whole = (n, of) => Math.ceil(n / of) * of;
 const dot = (x, y) => x.reduce((sum, a, t) => sum + a * y[t], 0);
 const length = (x) => Math.sqrt(dot(x, x));
 const minus = (x, y) => x.map((a, t) => a - y[t]);
+const plus = (x, y) => x.map((a, t) => a + y[t]);
 const isEuclidean = (metric) => metric === 'euclidean' || metric === 'squared_euclidean';
 
 export const hasCodes = (dimension) => dimension >= 32;
@@ -36,7 +37,8 @@ function readBlock(fields, n, { dimension, metric }, origin) {
   fields.zeros(4);
   const center = fields.many(dimension, () => fields.i8() * scale);
   fields.zeros(padded - dimension);
-  demand(Math.abs(dot(center, center) - square) <= 1e-5 * square, 'a center of another length');
+  const middle = isEuclidean(metric) ? center : plus(origin, center);
+  demand(Math.abs(dot(middle, middle) - square) <= 1e-5 * square, 'a center of another length');
   const levels = fields.many(n, () => levelsOf(fields.bytes(padded / 2)));
   demand(levels.every((row) => row.slice(dimension).every((level) => level === 8)),
     'a code of a component that is none');
@@ -46,7 +48,6 @@ function readBlock(fields, n, { dimension, metric }, origin) {
     return values;
   };
   const [steps, shifts] = [column(), column()];
-  demand(isEuclidean(metric) || shifts.every((shift) => shift === 0), 'a shift without a use');
   return steps.map((step, i) => ({
     origin, center, step, shift: shifts[i], reach,
     residual: levels[i].slice(0, dimension).map((level) => step * (level - 7.5)),
@@ -79,8 +80,10 @@ export function checkCode({ origin, center, step, shift, reach, residual }, vect
   demand(off <= step * Math.sqrt(x.length) / 2 * 1.0001 + lost, 'a code that is far from its row');
   const needed = length(center) + Math.max(length(exact), length(residual));
   demand(reach >= needed - lost, 'a row beyond the reach of its block');
-  const right = dot(exact, exact) + 2 * dot(center, residual);
-  demand(!isEuclidean(metric) || Math.abs(shift - right) <= 1e-5 * reach * reach, 'a wrong shift');
+  const right = isEuclidean(metric) ? dot(exact, exact) + 2 * dot(center, residual)
+    : dot(plus(origin, center), minus(residual, exact));
+  const scale = isEuclidean(metric) ? reach : reach + length(origin);
+  demand(Math.abs(shift - right) <= 1e-5 * reach * scale, 'a wrong shift');
 }
 
 /**
@@ -96,6 +99,9 @@ export function estimate({ origin, center, step, shift, residual }, query, metri
     return { value, margin: 2 * step * length(toCenter) * half };
   }
   const y = codedOf(query, metric);
-  const product = dot(y, origin) + dot(y, center) + dot(y, residual);
-  return { value: (metric === 'cosine' ? 1 : 0) - product, margin: step * length(y) * half };
+  const middle = plus(origin, center);
+  const tilt = dot(y, middle) / dot(middle, middle);
+  const value = (metric === 'cosine' ? 1 : 0) - dot(y, middle) - dot(y, residual) + tilt * shift;
+  const rest = y.map((a, t) => a - tilt * middle[t]);
+  return { value, margin: step * length(rest) * half };
 }
