@@ -278,6 +278,12 @@ static void encode_block(int32_t metric, const float *rows, uint32_t n,
   head->reach = (center_length + reach) * 1.00001f;
 }
 
+void sv_codes_origin(int32_t metric, const float *rows, uint32_t n,
+                     uint32_t dim, float *origin) {
+  const uint32_t step = n / ORIGIN_ROWS + 1;
+  mean_of(metric, rows, n, step, dim, origin + padded_of(dim), origin);
+}
+
 double sv_codes_encode(int32_t metric, const float *rows, uint32_t dim,
                        const uint32_t *starts, uint32_t n_lists,
                        float *origin, uint8_t *out) {
@@ -285,8 +291,6 @@ double sv_codes_encode(int32_t metric, const float *rows, uint32_t dim,
   float *scratch = out ? origin + padded_of(dim) : NULL;
   double bytes = 0;
   if (dim < LEAST_DIM) return 0;
-  const uint32_t n = starts[n_lists], step = n / ORIGIN_ROWS + 1;
-  if (out) mean_of(metric, rows, n, step, dim, scratch, origin);
   for (uint32_t l = 0; l < n_lists; l++)
     for (uint32_t at = starts[l]; at < starts[l + 1]; at += most) {
       const uint32_t left = starts[l + 1] - at, m = left < most ? left : most;

@@ -127,7 +127,7 @@ struct code_head {
   float scale, square, reach, zero;
 };
 
-/* A query as it meets the codes of one segment, with its origin taken off
+/* A query as it meets codes about one origin, which is taken off it
  * under squared L2. sv_probe_size says how much memory it takes with its
  * components: f32, then i16 twice, in order and as the nibbles want them, and
  * with the tables of signs.c. */

@@ -228,9 +228,9 @@ static int any_live(const struct sv_scan *scan, const struct sv_block *block) {
   return 0;
 }
 
-static struct probe *probe_of(const struct sv_scan *scan, uint32_t segment) {
+static struct probe *probe_of(const struct sv_scan *scan, uint32_t origin) {
   uint8_t *at = scan->probes;
-  at += segment * sv_probe_size(scan->dim);
+  at += origin * sv_probe_size(scan->dim);
   return (struct probe *)(void *)at;
 }
 
@@ -255,10 +255,10 @@ static int32_t scan_codes(struct sv_scan *scan, uint32_t place,
   struct code_terms terms;
   struct sign_terms signs;
   float lowers[RUN], estimates[RUN];
-  struct probe *probe = probe_of(scan, block->segment);
+  struct probe *probe = probe_of(scan, block->origin);
   if (probe->metric < 0)
     probe_prepare(probe, scan->metric, scan->query,
-                  scan->origins[block->segment], scan->dim);
+                  scan->origins[block->origin], scan->dim);
   probe_block(probe, block->codes, block->n_rows, scan->z, &terms);
   const int looks = block->signs && !(scan->z > 1) &&
                     scan->bounds.count == scan->bounds.k;
@@ -415,7 +415,7 @@ int32_t sv_scan_begin(struct sv_scan *scan) {
   scan->top.count = scan->bounds.count = 0;
   scan->n_candidates = scan->position = scan->block = scan->row = 0;
   scan->rows_scanned = scan->missing = scan->ranked = 0;
-  for (uint32_t s = 0; s < scan->n_segments; s++)
+  for (uint32_t s = 0; s < scan->n_origins; s++)
     probe_of(scan, s)->metric = -1;
   rank(scan);
   return sv_scan_next(scan);

@@ -286,14 +286,17 @@ int32_t sv_list_gaps(const uint32_t *order, const float *distances, uint32_t k,
 uint32_t sv_block_rows(uint32_t dim);
 double sv_codes_size(uint32_t n, uint32_t dim);
 
-/* sv_codes_encode returns the bytes of all blocks and, unless out is NULL,
- * writes them, 16-aligned, and to origin the mean of the rows (unit rows for
- * SV_COSINE), around which they lie; none under 32 components. origin has
- * room for 3 dim floats, dim rounded up to 32, of which the first dim count. */
+/* sv_codes_origin writes what codes may lie about: a mean of rows (unit rows
+ * for SV_COSINE). It has room for 3 dim floats, dim rounded up to 32, of which
+ * the first dim count; sv_codes_encode uses the rest. That returns the bytes
+ * of all blocks, none under 32 components, and, unless out is NULL, writes
+ * them, 16-aligned. */
+void sv_codes_origin(int32_t metric, const float *rows, uint32_t n,
+                     uint32_t dim, float *origin);
 double sv_codes_encode(int32_t metric, const float *rows, uint32_t dim,
                        const uint32_t *starts, uint32_t n_lists,
                        float *origin, uint8_t *out);
-/* sv_probe_size returns the bytes a query takes per segment. */
+/* sv_probe_size returns the bytes a query takes per origin. */
 size_t sv_probe_size(uint32_t dim);
 
 /* sv_signs_build writes what a first look at a block of n rows takes, out of
@@ -312,7 +315,7 @@ void sv_signs_build(int32_t metric, const float *origin, uint32_t dim,
 struct sv_block {
   const float *vectors, *norms;
   const uint8_t *codes, *signs;
-  uint32_t n_rows, first_row, segment;
+  uint32_t n_rows, first_row, origin;
 };
 
 /* A row that may be among the nearest: of a block (SV_NO_ROW once compared by
@@ -333,8 +336,8 @@ struct sv_scan {
   uint32_t *order;             /* n_lists, from sv_rank_lists */
   float *order_distances;
   const uint8_t *live;         /* bit per row that may be found; NULL: all */
-  const float *const *origins; /* per segment; NULL: rows have no codes */
-  void *probes;                /* sv_probe_size per segment, first i32 -1 */
+  const float *const *origins; /* of codes; NULL: rows have none */
+  void *probes;                /* sv_probe_size per origin, first i32 -1 */
   struct sv_candidate *candidates; /* room of them */
   struct sv_topk top, bounds;  /* bounds: as many, of upper bounds */
   const float *packed, *half_norms; /* these five are for sv_scan_begin */
@@ -351,7 +354,7 @@ struct sv_scan {
   uint32_t dim, n_lists;
   uint32_t n_probes;           /* lists to visit, more only to find k */
   uint32_t min_probes;         /* lists to visit before stop_ratio counts */
-  uint32_t n_segments, room;   /* 64 or more */
+  uint32_t n_origins, room;    /* 64 or more */
   /* state, from 0 */
   uint32_t n_candidates;
   uint32_t position;           /* groups finished: 0, then 1 + lists */

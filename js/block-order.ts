@@ -3,13 +3,14 @@ import type { BlockTable } from './blocks.js';
 
 /** Offsets in `struct sv_block` of c/sv.h under wasm32. */
 export const BLOCK = {
-  vectors: 0, norms: 4, codes: 8, signs: 12, nRows: 16, firstRow: 20, segment: 24, size: 28,
+  vectors: 0, norms: 4, codes: 8, signs: 12, nRows: 16, firstRow: 20, origin: 24, size: 28,
 } as const;
 
 /** What of a segment decides where its blocks stand. */
 interface Blocks {
   readonly listed: boolean;
   readonly blocks: BlockTable;
+  readonly origin: Float32Array;
 }
 
 export interface BlockOrder {
@@ -22,6 +23,21 @@ export interface BlockOrder {
   readonly placeOf: readonly Uint32Array[];
   /** The table, with nothing resident. */
   readonly table: Uint32Array;
+  /** The different origins of codes, by the numbers that the table has. */
+  readonly origins: readonly Float32Array[];
+}
+
+/** Segments that were written under one clustering have the same origin. */
+function numberOrigins(
+  segments: readonly Blocks[],
+): { origins: Float32Array[]; numbers: number[] } {
+  const origins: Float32Array[] = [];
+  const numbers = segments.map(({ origin }) => {
+    if (origin.length === 0) return 0;
+    const known = origins.findIndex((other) => other.every((x, t) => x === origin[t]));
+    return known < 0 ? origins.push(origin) - 1 : known;
+  });
+  return { origins, numbers };
 }
 
 function groupStarts(segments: readonly Blocks[], nLists: number): Uint32Array {
@@ -43,6 +59,7 @@ export function orderBlocks(
   const total = starts[nLists + 1] ?? 0;
   const [segment, block] = [new Uint32Array(total), new Uint32Array(total)];
   const table = new Uint32Array(total * BLOCK.size / 4);
+  const { origins, numbers } = numberOrigins(segments);
   const placeOf = segments.map(({ listed, blocks: { list, row, rows } }, s) => {
     const base = bases[s] ?? 0;
     const places = new Uint32Array(list.length);
@@ -56,9 +73,9 @@ export function orderBlocks(
       const entry = at * BLOCK.size / 4;
       table[entry + BLOCK.nRows / 4] = rows[b] ?? 0;
       table[entry + BLOCK.firstRow / 4] = base + (row[b] ?? 0);
-      table[entry + BLOCK.segment / 4] = s;
+      table[entry + BLOCK.origin / 4] = numbers[s] ?? 0;
     }
     return places;
   });
-  return { starts, segment, block, placeOf, table };
+  return { starts, segment, block, placeOf, table, origins };
 }

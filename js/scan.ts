@@ -19,7 +19,7 @@ const SCAN = {
   probes: 28, candidates: 32, k: 36, count: 40, distances: 44, rows: 48, boundsK: 52,
   boundsDistances: 60, boundsRows: 64, packed: 68, halfNorms: 72, routed: 76, rankScratch: 80,
   listCodes: 84, maxNorm: 112, stopRatio: 116, z: 120, metric: 124, dim: 128, nLists: 132,
-  nProbes: 136, minProbes: 140, nSegments: 144, room: 148, nCandidates: 152, position: 156,
+  nProbes: 136, minProbes: 140, nOrigins: 144, room: 148, nCandidates: 152, position: 156,
   rowsScanned: 168, size: 184,
 } as const;
 type Field = keyof typeof SCAN;
@@ -54,16 +54,16 @@ export function roomFor({ liveCount }: Snapshot, topK: number): number {
 }
 
 /** What lies in a scan's memory, and how large. What a query leaves behind comes first. */
-function layOut({ core, manifest, origins, segments, nLists, clustering }: Snapshot, k: number) {
+function layOut({ core, manifest, nOrigins, nLists, clustering }: Snapshot, k: number) {
   const { config } = manifest;
   const { exports } = core;
-  const coded = origins !== 0;
+  const coded = nOrigins > 0;
   const bounds = coded ? k : 0;
   const routed = clustering ? routeDimension(config.metric, config.dimension) : 0;
   return {
     query: config.dimension * 4,
     routed: routed * 4,
-    probes: coded ? segments.length * exports.sv_probe_size(config.dimension) : 0,
+    probes: coded ? nOrigins * exports.sv_probe_size(config.dimension) : 0,
     distances: k * 8, boundsDistances: bounds * 8,
     rows: k * 4, boundsRows: bounds * 4,
     order: nLists * 4, orderDistances: nLists * 4,
@@ -110,7 +110,7 @@ export class Scan {
     this.#set('dim', config.dimension);
     this.#set('nLists', nLists);
     this.#set('minProbes', MIN_PROBES);
-    this.#set('nSegments', snapshot.origins === 0 ? 0 : snapshot.segments.length);
+    this.#set('nOrigins', snapshot.nOrigins);
     if (clustering) {
       this.#set('packed', clustering.packed);
       this.#set('halfNorms', clustering.halfNorms);
@@ -118,7 +118,7 @@ export class Scan {
       core.view.setFloat32(this.#pointer + SCAN.maxNorm, clustering.maxNorm, true);
     }
     this.#candidates = { arena: core.arena(), room: 0 };
-    if (snapshot.origins !== 0) this.grow();
+    if (snapshot.nOrigins > 0) this.grow();
   }
 
   #set(field: Field, value: number): void {

@@ -87,12 +87,13 @@ export class Snapshot {
   readonly table: number;
   readonly starts: number;
   readonly livePointer: number;
-  /** Of the table of origins, or 0. */
+  /** Pointer of the table of origins of codes (0 where rows have none), and their number. */
   readonly origins: number;
+  readonly nOrigins: number;
   /** Memory of queries that ended, for the next ones. */
   readonly idle: { free(): void }[] = [];
   readonly #arena: Arena;
-  readonly #order: Omit<BlockOrder, 'table'>;
+  readonly #order: Omit<BlockOrder, 'table' | 'origins'>;
   readonly #watchers: ((block: number) => void)[];
   #uses = 1;
   readonly #release: () => void;
@@ -109,7 +110,7 @@ export class Snapshot {
     this.bases = parts.segments.map((segment) => (rows += segment.rows) - segment.rows);
     this.totalRows = rows;
     this.liveCount = liveRows(manifest);
-    const { table, ...order } = orderBlocks(parts.segments, this.bases, this.nLists);
+    const { table, origins, ...order } = orderBlocks(parts.segments, this.bases, this.nLists);
     this.#order = order;
     this.table = core.alloc(Math.max(table.byteLength, 1));
     core.write(this.table, table);
@@ -118,7 +119,9 @@ export class Snapshot {
     this.livePointer = parts.live ? core.alloc(parts.live.length) : 0;
     if (parts.live) core.write(this.livePointer, parts.live);
     this.#arena = core.arena();
-    this.origins = this.#putOrigins();
+    this.nOrigins = origins.length;
+    this.origins = origins.length === 0 ? 0
+      : this.#arena.put(Uint32Array.from(origins, (origin) => this.#arena.put(origin)));
     this.#watchers = parts.segments.map((_, s) => (block) => this.#setPlace(s, block));
     parts.segments.forEach((segment, s) => {
       segment.watchers.add(this.#watchers[s] ?? (() => undefined));
@@ -171,13 +174,6 @@ export class Snapshot {
     this.core.setWord(place + BLOCK.norms, norms);
     this.core.setWord(place + BLOCK.codes, codes?.[block] ?? 0);
     this.core.setWord(place + BLOCK.signs, segment?.signs(block) ?? 0);
-  }
-
-  /** Pointers to the origins of the segments, in wasm memory; 0 where rows have no codes. */
-  #putOrigins(): number {
-    const origins = this.segments.map(({ origin }) => origin);
-    if (!origins.some((origin) => origin.length > 0)) return 0;
-    return this.#arena.put(Uint32Array.from(origins, (origin) => this.#arena.put(origin)));
   }
 
   /** The block at a place of the table. */

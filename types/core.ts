@@ -65,6 +65,9 @@ export interface CoreExports {
 
   sv_block_rows(dim: number): number;
   sv_codes_size(n: number, dim: number): number;
+  sv_codes_origin(
+    metric: number, rows: number, n: number, dim: number, origin: number,
+  ): void;
   sv_codes_encode(
     metric: number, rows: number, dim: number, starts: number, nLists: number, origin: number,
     out: number,

@@ -86,6 +86,7 @@ static float *code_rows(const float *rows, uint32_t k, uint32_t dim) {
       SV_SQUARED_L2, NULL, dim, starts, 1, NULL, NULL);
   float *origin = make(3 * head * sizeof *origin);
   float *codes = make(head * sizeof *codes + bytes);
+  sv_codes_origin(SV_SQUARED_L2, rows, starts[1], dim, origin);
   sv_codes_encode(SV_SQUARED_L2, rows, dim, starts, 1, origin,
                   (uint8_t *)(codes + head));
   memset(codes, 0, head * sizeof *codes);

@@ -68,6 +68,7 @@ static void encode(struct index *ix, uint32_t b) {
   block->codes = ix->codes[b];
   CHECK(sv_codes_encode(ix->metric, rows, dim, starts, 2, NULL, NULL) ==
         (double)size);
+  sv_codes_origin(ix->metric, rows, 2 * n, dim, ix->origins[b]);
   CHECK(sv_codes_encode(ix->metric, rows, dim, starts, 2, ix->origins[b],
                         ix->codes[b]) == (double)size);
   free(rows);
@@ -97,7 +98,7 @@ static void add_block(struct index *ix, enum kind kind) {
   ix->blocks[b].norms = ix->metric == SV_SQUARED_L2 ? NULL : ix->norms[b];
   ix->blocks[b].n_rows = n;
   ix->blocks[b].first_row = ix->n_rows;
-  ix->blocks[b].segment = b;
+  ix->blocks[b].origin = b;
   ix->n_rows += n;
   encode(ix, b);
 }

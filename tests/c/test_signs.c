@@ -103,6 +103,7 @@ static void count_sample(int32_t metric, const struct sample *s,
   struct sign_terms terms;
   memcpy(rows, s->rows, floats * sizeof *rows);
   for (size_t i = 0; i < floats; i++) rows[floats + i] = normal();
+  sv_codes_origin(metric, rows, 2 * s->n, s->dim, origin);
   sv_codes_encode(metric, rows, s->dim, starts, 2, origin, codes);
   float *scratch = make((3 * padded_of(s->dim) + 4 * s->n) * sizeof *scratch);
   sv_signs_build(metric, origin, s->dim, s->n, codes, signs, scratch);

@@ -17,14 +17,14 @@ const SEED = Number(process.env.SEED ?? 1);
 // Struct layouts, as C lays them out for wasm32: pointers and u32 take 4 bytes, f64 and u64 begin
 // at multiples of 8.
 const BLOCK = {
-  vectors: 0, norms: 4, codes: 8, signs: 12, nRows: 16, firstRow: 20, segment: 24, size: 28,
+  vectors: 0, norms: 4, codes: 8, signs: 12, nRows: 16, firstRow: 20, origin: 24, size: 28,
 };
 const SCAN = {
   query: 0, blocks: 4, listStarts: 8, live: 20, origins: 24, probes: 28, candidates: 32,
   topK: 36, topCount: 40, topDistances: 44, topRows: 48,
   boundsK: 52, boundsCount: 56, boundsDistances: 60, boundsRows: 64,
   queryNorm: 88, scale: 96, stopRatio: 116, z: 120, metric: 124, dim: 128,
-  nSegments: 144, room: 148, nCandidates: 152, position: 156, rowsScanned: 168, size: 184,
+  nOrigins: 144, room: 148, nCandidates: 152, position: 156, rowsScanned: 168, size: 184,
 };
 const KMEANS = {
   n: 0, dim: 4, k: 8, nGroups: 12, maxIters: 16, tolerance: 20, stall: 24, balance: 28,
@@ -278,7 +278,7 @@ function addCodes(core, sv, { at, metric, dim, k, blocks, pointers, table }) {
   const parts = {
     origins: core.reserve(4 * blocks.length), probes: core.reserve(blocks.length * probe),
     candidates: core.out(16 * room), boundsDistances: core.out(8 * k), boundsRows: core.out(4 * k),
-    room, boundsK: k, nSegments: blocks.length,
+    room, boundsK: k, nOrigins: blocks.length,
   };
   blocks.forEach((b, i) => {
     const starts = core.put(Uint32Array.of(0, b.length / dim));
@@ -286,6 +286,7 @@ function addCodes(core, sv, { at, metric, dim, k, blocks, pointers, table }) {
       sv.sv_codes_encode(metric, pointers[i], dim, starts, 1, origin, out);
     const codes = core.out(encode(0, 0));
     const origin = core.reserve(12 * dim + 512);
+    sv.sv_codes_origin(metric, pointers[i], b.length / dim, dim, origin);
     encode(origin, codes);
     const n = b.length / dim;
     const size = sv.sv_signs_size(n, dim);
@@ -295,7 +296,7 @@ function addCodes(core, sv, { at, metric, dim, k, blocks, pointers, table }) {
     const view = core.view();
     view.setUint32(table + BLOCK.size * i + BLOCK.codes, codes, true);
     view.setUint32(table + BLOCK.size * i + BLOCK.signs, signs, true);
-    view.setUint32(table + BLOCK.size * i + BLOCK.segment, i, true);
+    view.setUint32(table + BLOCK.size * i + BLOCK.origin, i, true);
     view.setUint32(parts.origins + 4 * i, origin, true);
     view.setInt32(parts.probes + i * probe, -1, true);
   });
