@@ -94,7 +94,8 @@ static uint32_t cheapest_of(const uint32_t *counts, const uint8_t *used,
 }
 
 uint32_t sv_balance(uint32_t *counts, uint8_t *used, uint32_t k, uint32_t dim,
-                    double rows, double limit, float *centroids) {
+                    double rows, double limit, float *centroids,
+                    uint32_t *origins) {
   const double mean = rows / k;
   uint32_t moved = 0;
   memset(used, 0, k);
@@ -109,6 +110,7 @@ uint32_t sv_balance(uint32_t *counts, uint8_t *used, uint32_t k, uint32_t dim,
     used[spared] = 1;
     counts[spared] = counts[donor] / 2;
     counts[donor] -= counts[spared];
+    origins[spared] = origins[donor];
     sv_split(centroids + (size_t)donor * dim, centroids + (size_t)spared * dim,
              dim);
   }

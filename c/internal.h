@@ -41,10 +41,12 @@ void sv_split(float *from, float *to, uint32_t dim);
 
 /* sv_balance splits lists of more than limit times the mean rows / k, in
  * place of lists that it spares, as long as there are both (balance.c). counts
- * becomes what is expected of the next pass; used is scratch, k bytes. Returns
- * how many centroids were moved. */
+ * becomes what is expected of the next pass, origins[j] that of the list which
+ * j is put beside; used is scratch, k bytes. Returns how many centroids were
+ * moved. */
 uint32_t sv_balance(uint32_t *counts, uint8_t *used, uint32_t k, uint32_t dim,
-                    double rows, double limit, float *centroids);
+                    double rows, double limit, float *centroids,
+                    uint32_t *origins);
 
 static inline uint32_t round_up(uint32_t n, uint32_t unit) {
   return (n + unit - 1) / unit * unit;

@@ -23,15 +23,14 @@
  *     from pass to pass to nearly the same. So one pass compares with all,
  *     and those after it with the lists that the rows of the group went to:
  *     each row keeps at least the list it had, and the objective still never
- *     rises. A list that was refilled has no group yet: all are compared
- *     again. So are they when nothing is gained any more: only what a pass
- *     over all lists cannot better has converged.
- *  7. Rows may be anybody's: several states, each with rows of its own, add
- *     up to one pass. What each has summed is taken out as it is, never merged
- *     on the way, so that it can be added in one order wherever it came from.
- *  8. Forgy, as FAISS has it, and not k-means++, which costs about two
- *     iterations (k sweeps of one distance a row, out of the fast kernel)
- *     before the first.
+ *     rises. A list that is put beside another joins it in all its groups.
+ *     All are compared again when nothing is gained any more: only what a
+ *     pass over all lists cannot better has converged.
+ *  7. Several states, each with rows of its own, add up to one pass. What each
+ *     has summed is taken out as it is, never merged on the way, so that it
+ *     can be added in one order wherever it came from.
+ *  8. Forgy, as FAISS has it, and not k-means++: its k sweeps of one distance
+ *     a row, out of the fast kernel, cost about two iterations.
  */
 #include "sv.h"
 #include "internal.h"
@@ -45,16 +44,17 @@
 
 /* Where things are in the scratch the caller gave. */
 struct layout {
+  uint32_t *origins;     /* k: the list that each was put beside, or itself */
   double *sums;          /* k * dim */
   void *sieve;           /* of the centroids, or of those near a group */
   void *scratch;         /* of sv_assign */
   uint32_t *starts;      /* groups + 1: rows of group g */
-  uint32_t *near_starts; /* groups + 1: its part of near */
-  uint32_t *near;        /* the lists of each group, ascending */
+  uint32_t *near;        /* k: the lists of a group, ascending */
   uint32_t *counts;      /* k */
   uint32_t *lists;       /* TILE */
   float *distances;      /* TILE */
-  uint8_t *met;          /* k: whether a row of the group went there */
+  uint8_t *used;         /* k */
+  uint8_t *met;          /* groups * k: whether rows of the group go there */
 };
 
 /* next_random is splitmix64. */
@@ -84,46 +84,46 @@ static uint32_t groups_of(uint32_t n_groups) {
 
 /* lay_out places everything from memory on and returns where it ends; memory
  * NULL asks for the size alone. */
-static uint64_t lay_out(uint32_t n, uint32_t dim, uint32_t k,
-                        uint32_t n_groups, void *memory, struct layout *at) {
+static uint64_t lay_out(uint32_t dim, uint32_t k, uint32_t n_groups,
+                        void *memory, struct layout *at) {
   uint64_t end = 0;
+  const uint64_t origins = take(&end, k * 4ull);
   const uint64_t sums = take(&end, (uint64_t)k * dim * 8);
   const uint64_t sieve = take(&end, sv_sieve_size(k, dim));
   const uint64_t scratch = take(&end, sv_sieve_scratch_size(k, dim));
   const uint64_t groups = groups_of(n_groups);
   const uint64_t starts = take(&end, (groups + 1) * 4);
-  const uint64_t near_starts = take(&end, (groups + 1) * 4);
-  const uint64_t near = take(&end, n_groups > 0 ? (uint64_t)n * 4 : 0);
+  const uint64_t near = take(&end, k * 4ull);
   const uint64_t counts = take(&end, (uint64_t)k * 4);
   const uint64_t lists = take(&end, TILE * 4);
   const uint64_t distances = take(&end, TILE * 4);
-  const uint64_t met = take(&end, k);
+  const uint64_t used = take(&end, k), met = take(&end, groups * k);
   if (!memory) return end;
   uint8_t *p = memory;
+  at->origins = (uint32_t *)(void *)(p + origins);
   at->sums = (double *)(void *)(p + sums);
   at->sieve = p + sieve;
   at->scratch = p + scratch;
   at->starts = (uint32_t *)(void *)(p + starts);
-  at->near_starts = (uint32_t *)(void *)(p + near_starts);
   at->near = (uint32_t *)(void *)(p + near);
   at->counts = (uint32_t *)(void *)(p + counts);
   at->lists = (uint32_t *)(void *)(p + lists);
   at->distances = (float *)(void *)(p + distances);
+  at->used = p + used;
   at->met = p + met;
   return end;
 }
 
-size_t sv_kmeans_scratch_size(uint32_t n, uint32_t dim, uint32_t k,
-                              uint32_t n_groups) {
+size_t sv_kmeans_scratch_size(uint32_t dim, uint32_t k, uint32_t n_groups) {
   if (k > SV_MAX_LISTS || dim > SV_MAX_DIM + 1 || n_groups > SV_MAX_LISTS)
     return 0;
-  const uint64_t bytes = lay_out(n, dim, k, n_groups, NULL, NULL);
+  const uint64_t bytes = lay_out(dim, k, n_groups, NULL, NULL);
   return bytes > SIZE_MAX ? 0 : (size_t)bytes;
 }
 
 static struct layout laid_out(const struct sv_kmeans *state, void *scratch) {
   struct layout at;
-  lay_out(state->n, state->dim, state->k, state->n_groups, scratch, &at);
+  lay_out(state->dim, state->k, state->n_groups, scratch, &at);
   return at;
 }
 
@@ -202,15 +202,21 @@ static void add_row(const float *x, uint32_t dim, double *sum) {
   for (; t < dim; t++) sum[t] += (double)x[t];
 }
 
+/* met_by is the part of met of a group. */
+static uint8_t *met_by(const struct layout *at, uint32_t group, uint32_t k) {
+  return at->met + (size_t)group * k;
+}
+
 /* add_tile adds rows to the lists that near names; NULL names them all. */
 static void add_tile(struct sv_kmeans *state, const struct layout *at,
                      const float *rows, uint32_t m, const uint32_t *near) {
   const uint32_t dim = state->dim;
+  uint8_t *met = met_by(at, state->group, state->k);
   for (uint32_t i = 0; i < m; i++) {
     const size_t list = near ? near[at->lists[i]] : at->lists[i];
     state->sum += (double)at->distances[i];
     at->counts[list]++;
-    at->met[list] = 1;
+    met[list] = 1;
     add_row(rows + (size_t)i * dim, dim, at->sums + list * dim);
   }
 }
@@ -238,9 +244,8 @@ static uint32_t draw_donor(const uint32_t *counts, const uint32_t *totals,
   return list;
 }
 
-/* refill gives every empty list half of another. There is always a row to
- * spare: n >= k, so with e lists empty at least e rows are second or later
- * in theirs. */
+/* refill gives every empty list half of another. There is always one to
+ * spare: n >= k, so with e lists empty e rows are second or later in theirs. */
 static void refill(struct sv_kmeans *state, const struct layout *at,
                    float *centroids) {
   const uint32_t k = state->k, dim = state->dim;
@@ -260,6 +265,7 @@ static void refill(struct sv_kmeans *state, const struct layout *at,
     counts[donor] -= counts[j];
     totals[j / width] += spare(counts[j]);
     totals[donor / width] += spare(counts[donor]);
+    at->origins[j] = at->origins[donor];
     sv_split(centroids + (size_t)donor * dim, centroids + (size_t)j * dim,
              dim);
     state->repaired++;
@@ -287,45 +293,55 @@ static uint32_t stop_rule(const struct sv_kmeans *state) {
   return i >= state->max_iters ? SV_KMEANS_MAX_ITERS : SV_KMEANS_RUNNING;
 }
 
-/* balance moves seats after the first passes that compare with all, and when
- * all would end, as long as passes are left to settle them. Lloyd's passes may
- * undo it: in the end there are but two between balance steps. */
+/* balance moves seats after the first passes, and when all would end. Lloyd's
+ * passes may undo it: in the end there are but two between balance steps, one
+ * over all lists, so that no list is left with rows that have a nearer one. */
 static void balance(struct sv_kmeans *state, const struct layout *at,
-                    double rows, uint32_t compared_all, float *centroids) {
+                    double rows, float *centroids) {
+  const uint32_t i = state->iteration;
   const int ends = state->stop != SV_KMEANS_RUNNING;
-  const int due = state->balances < (ends ? BALANCES : EARLY_BALANCES) &&
-                  (ends || compared_all);
+  const int due = ends ? state->balances < BALANCES : i <= EARLY_BALANCES;
   if (state->balance == 0 || state->objective == 0 || !due ||
-      state->iteration >= state->max_iters ||
-      sv_balance(at->counts, at->met, state->k, state->dim, rows,
-                 (double)state->balance, centroids) == 0)
+      i >= state->max_iters ||
+      sv_balance(at->counts, at->used, state->k, state->dim, rows,
+                 (double)state->balance, centroids, at->origins) == 0)
     return;
   state->balances++;
-  state->balanced_at = state->iteration;
+  state->balanced_at = i;
   if (ends) state->ending = state->stop;
-  state->compare_all = 1;
+  state->compare_all |= (uint32_t)ends;
   state->stop = SV_KMEANS_RUNNING;
+}
+
+/* join_lists has groups that met a list meet those put beside it too. */
+static void join_lists(const struct sv_kmeans *state,
+                       const struct layout *at) {
+  for (uint32_t g = 0; g < state->n_groups; g++) {
+    uint8_t *met = met_by(at, g, state->k);
+    memcpy(at->used, met, state->k);
+    for (uint32_t j = 0; j < state->k; j++) met[j] |= at->used[at->origins[j]];
+  }
 }
 
 static void begin_pass(struct sv_kmeans *state, const struct layout *at,
                        const float *centroids) {
   memset(at->sums, 0, (size_t)state->k * state->dim * sizeof *at->sums);
   memset(at->counts, 0, state->k * sizeof *at->counts);
-  memset(at->met, 0, state->k);
   state->sum = 0;
   state->group = 0;
-  at->near_starts[0] = 0;
-  if (state->compare_all)
-    sv_sieve_pack(centroids, NULL, state->k, state->dim, at->sieve);
+  if (!state->compare_all) return join_lists(state, at);
+  memset(at->met, 0, (size_t)groups_of(state->n_groups) * state->k);
+  sv_sieve_pack(centroids, NULL, state->k, state->dim, at->sieve);
 }
 
-/* end_group notes which lists the rows of a group went to. */
-static void end_group(const struct sv_kmeans *state, const struct layout *at) {
-  uint32_t end = at->near_starts[state->group];
+/* find_near names the lists that rows of the group under way may go to. */
+static uint32_t find_near(const struct sv_kmeans *state,
+                          const struct layout *at) {
+  const uint8_t *met = met_by(at, state->group, state->k);
+  uint32_t n = 0;
   for (uint32_t j = 0; j < state->k; j++)
-    if (at->met[j]) at->near[end++] = j;
-  at->near_starts[state->group + 1] = end;
-  memset(at->met, 0, state->k);
+    if (met[j]) at->near[n++] = j;
+  return n;
 }
 
 static double added_rows(const struct sv_kmeans *state,
@@ -338,20 +354,21 @@ static double added_rows(const struct sv_kmeans *state,
 /* finish_pass wants as many rows as lists, at least. */
 static void finish_pass(struct sv_kmeans *state, const struct layout *at,
                         double rows, float *centroids) {
-  const uint32_t repaired = state->repaired, compared_all = state->compare_all;
+  const uint32_t compared_all = state->compare_all;
   state->objective = state->sum / rows;
   state->next_row = 0;
   state->iteration++;
   move_centroids(state, at, centroids);
+  for (uint32_t j = 0; j < state->k; j++) at->origins[j] = j;
   if (state->objective != 0) refill(state, at, centroids);
-  state->compare_all = state->n_groups == 0 || state->repaired > repaired;
+  state->compare_all = state->n_groups == 0;
   state->stop = stop_rule(state);
   if (state->stop == SV_KMEANS_CONVERGED && !compared_all) {
     state->compare_all = 1;
     state->stop = state->iteration < state->max_iters ? SV_KMEANS_RUNNING
                                                       : SV_KMEANS_MAX_ITERS;
   }
-  balance(state, at, rows, compared_all, centroids);
+  balance(state, at, rows, centroids);
   state->history[state->iteration % 3] = state->objective;
 }
 
@@ -364,9 +381,8 @@ static uint32_t next_tile(struct sv_kmeans *state, const struct layout *at,
   const uint32_t *near = NULL;
   uint32_t n_lists = state->k;
   if (!state->compare_all) {
-    near = at->near + at->near_starts[state->group];
-    n_lists = at->near_starts[state->group + 1] -
-              at->near_starts[state->group];
+    near = at->near;
+    n_lists = find_near(state, at);
     if (state->next_row == starts[0] && starts[0] < starts[1])
       sv_sieve_pack(centroids, near, n_lists, dim, at->sieve);
   }
@@ -378,10 +394,7 @@ static uint32_t next_tile(struct sv_kmeans *state, const struct layout *at,
             at->distances);
   add_tile(state, at, tile, m, near);
   state->next_row += m;
-  if (state->next_row == starts[1]) {
-    if (state->n_groups > 0 && state->compare_all) end_group(state, at);
-    state->group++;
-  }
+  if (state->next_row == starts[1]) state->group++;
   return m;
 }
 

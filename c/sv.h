@@ -183,14 +183,14 @@ enum sv_kmeans_stop {
 /* Lloyd's k-means as a state that the caller steps; it fills the first block.
  * Rows may come in groups of neighbours: a pass that compares with all lists
  * then notes where the rows of each group went, and those after it compare
- * them with those lists only. The first pass compares with all, and so does
- * one after centroids were put elsewhere or a pass without gain.
+ * them with those lists only, and with what is put beside them. The first pass
+ * compares with all, and so does one after a pass without gain.
  *
  * A pass is: sv_kmeans_step until all rows are in, then sv_kmeans_finish. The
  * rows of one clustering may lie with several states: each steps through its
  * own, all sums are taken and added to one of them, in the same order always,
- * that one finishes, the others go on from its centroids and compare_all with
- * sv_kmeans_next. */
+ * that one finishes, the others go on with sv_kmeans_next from its centroids,
+ * compare_all and origins. */
 struct sv_kmeans {
   uint32_t n, dim, k;   /* 1 <= k <= n; a warm start wants n >= 1 only */
   uint32_t n_groups;    /* 0: none, every pass compares with all */
@@ -215,8 +215,7 @@ struct sv_kmeans {
 };
 
 /* sv_kmeans_scratch_size returns 0 over a limit. */
-size_t sv_kmeans_scratch_size(uint32_t n, uint32_t dim, uint32_t k,
-                              uint32_t n_groups);
+size_t sv_kmeans_scratch_size(uint32_t dim, uint32_t k, uint32_t n_groups);
 
 /* sv_kmeans_start clears the state and, unless warm, writes k distinct rows
  * chosen by the seed to centroids (Forgy). Group g is rows [starts[g],
@@ -240,7 +239,8 @@ int32_t sv_kmeans_step(struct sv_kmeans *state, const float *rows,
  * when fewer than k were added. */
 int32_t sv_kmeans_finish(struct sv_kmeans *state, float *centroids,
                          void *scratch);
-/* sv_kmeans_next begins the next pass of a state that did not finish. */
+/* sv_kmeans_next begins the next pass of a state that did not finish. Scratch
+ * begins with the k origins: the list that each was put beside, or itself. */
 void sv_kmeans_next(struct sv_kmeans *state, int32_t compare_all);
 
 /* sv_kmeans_take moves what a state has summed since the last take to `sums`,

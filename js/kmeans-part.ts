@@ -2,7 +2,7 @@
 import type { Arena, Core } from './core.js';
 import { findLevel, type KmeansRows, Lloyd, type Tick } from './kmeans.js';
 import type { Sample } from './training-sample.js';
-import type { KmeansOptions, MoveResult, Share } from '../types/protocol.js';
+import type { KmeansOptions, Moved, MoveResult, Share } from '../types/protocol.js';
 
 /** Passes at most that split a group: they only prepare those that count. */
 const SPLIT_ITERS = 4;
@@ -44,13 +44,11 @@ export class KmeansPart {
   }
 
   /** Adds up a pass over the rows: the sums of each run of groups that counts as one. */
-  async pass(
-    centroids: Float32Array, compareAll: boolean, tick: Tick,
-  ): Promise<Uint8Array<ArrayBuffer>[]> {
+  async pass(from: Moved, tick: Tick): Promise<Uint8Array<ArrayBuffer>[]> {
     const { starts, ends, near } = this.#share;
     this.#lloyd ??=
       new Lloyd(this.#core, this.#rows, this.#options, true, near ? starts : undefined);
-    this.#lloyd.next(centroids, compareAll);
+    this.#lloyd.next(from);
     const sums: Uint8Array<ArrayBuffer>[] = [];
     for (const end of ends) {
       await this.#lloyd.step(end, tick);
@@ -65,7 +63,7 @@ export class KmeansPart {
     if (!lloyd) throw new Error('this worker has begun no pass');
     for (const part of sums) lloyd.addSums(part);
     lloyd.finish();
-    return { centroids: lloyd.read(), ...lloyd.status };
+    return lloyd.read();
   }
 
   free(): void {

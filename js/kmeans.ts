@@ -5,7 +5,7 @@
 import type { Arena, Core } from './core.js';
 import { Sieve } from './sieve.js';
 import type { Sample } from './training-sample.js';
-import type { GroupResult, KmeansOptions } from '../types/protocol.js';
+import type { GroupResult, KmeansOptions, Moved, MoveResult } from '../types/protocol.js';
 
 /** Offsets in `struct sv_kmeans` of c/sv.h under wasm32; n, dim, k, ... come first. */
 const KMEANS = {
@@ -73,7 +73,7 @@ export class Lloyd {
     const { tolerance, stall, balance } = options;
     core.write(state + KMEANS.tolerance, Float32Array.of(tolerance, stall, balance));
     core.setWord(state + KMEANS.seed, options.seed);
-    this.#scratch = arena.take(core.exports.sv_kmeans_scratch_size(n, dim, k, nGroups));
+    this.#scratch = arena.take(core.exports.sv_kmeans_scratch_size(dim, k, nGroups));
     core.check(core.exports.sv_kmeans_start(
       state, rows.pointer, starts ? arena.put(starts) : 0, warm ? 1 : 0, this.centroids,
       this.#scratch,
@@ -84,9 +84,11 @@ export class Lloyd {
     return this.#core.word(this.#state + at);
   }
 
-  get status(): { iterations: number; compareAll: boolean; stop: number } {
+  /** What a pass has come to. */
+  read(): MoveResult {
     return {
-      iterations: this.#word(KMEANS.iteration), compareAll: this.#word(KMEANS.compareAll) !== 0,
+      centroids: this.#read(), origins: this.#core.words(this.#scratch, this.#k),
+      iterations: this.#word(KMEANS.iteration), compareAll: this.#word(KMEANS.compareAll),
       stop: this.#word(KMEANS.stop),
     };
   }
@@ -115,17 +117,18 @@ export class Lloyd {
   /** Passes until the stop rules end them; the centroids. */
   async run(tick: Tick): Promise<Float32Array<ArrayBuffer>> {
     do await this.step(this.#rows.n, tick); while (this.finish());
-    return this.read();
+    return this.#read();
   }
 
-  read(): Float32Array<ArrayBuffer> {
+  #read(): Float32Array<ArrayBuffer> {
     return this.#core.floats(this.centroids, this.#k * this.#rows.dim);
   }
 
-  /** Begins the next pass with centroids that another has moved. */
-  next(centroids: Float32Array, compareAll: boolean): void {
+  /** Begins the next pass with what another has found. */
+  next({ centroids, origins, compareAll }: Moved): void {
     this.#core.write(this.centroids, centroids);
-    this.#core.exports.sv_kmeans_next(this.#state, compareAll ? 1 : 0);
+    this.#core.write(this.#scratch, origins);
+    this.#core.exports.sv_kmeans_next(this.#state, compareAll);
   }
 
   /** Takes out what was summed since the last time. */

@@ -98,13 +98,13 @@ export async function clusterSample(
   }
   let moved: MoveResult = {
     centroids: warm ?? centroids ?? await splitAll(holders, starts, options.k),
-    compareAll: true, iterations: 0, stop: 0,
+    origins: new Uint32Array(), compareAll: 1, iterations: 0, stop: 0,
   };
   while (moved.stop === 0) {
-    const { centroids: from, compareAll, iterations } = moved;
+    const from = moved;
     const sums = await allOf(holders.map(([runner]) => runner.run(
-      { name: 'pass', centroids: from, compareAll },
-      runner === first ? (passes) => tell(iterations + passes) : undefined,
+      { name: 'pass', from },
+      runner === first ? (passes) => tell(from.iterations + passes) : undefined,
     )));
     moved = await first.run({ name: 'move', given: sums.flat() });
     tell(moved.iterations);

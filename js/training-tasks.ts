@@ -77,7 +77,7 @@ export class TrainingTasks {
       case 'hand': return this.#hand(task);
       case 'hold': return this.#hold(task);
       case 'split': return this.#groups.split(task.seats, this.#tick);
-      case 'pass': return this.#groups.pass(task.centroids, task.compareAll, this.#tick);
+      case 'pass': return this.#groups.pass(task.from, this.#tick);
       case 'move': return this.#groups.move(task.given);
       case 'prepare': return this.#prepare(task);
       case 'rewrite': return this.#rewrite(task);

@@ -37,7 +37,7 @@ export interface CoreExports {
 
   sv_topk_sort(top: number): void;
 
-  sv_kmeans_scratch_size(n: number, dim: number, k: number, nGroups: number): number;
+  sv_kmeans_scratch_size(dim: number, k: number, nGroups: number): number;
   sv_kmeans_start(
     state: number, rows: number, starts: number, warm: number, centroids: number, scratch: number,
   ): number;

@@ -114,8 +114,7 @@ export interface SplitTask {
 /** Adds up one pass over the rows held. */
 export interface PassTask {
   readonly name: 'pass';
-  readonly centroids: Float32Array;
-  readonly compareAll: boolean;
+  readonly from: Moved;
 }
 
 /** Ends a pass: moves the centroids by the sums (sv_kmeans_take in c/sv.h) of all workers. */
@@ -124,9 +123,16 @@ export interface MoveTask {
   readonly given: readonly Uint8Array<ArrayBuffer>[];
 }
 
-export interface MoveResult extends ClusterResult {
-  readonly compareAll: boolean;
+/** Where a pass begins. */
+export interface Moved {
+  readonly centroids: Float32Array;
+  /** The list beside which each was put, or itself (sv_kmeans_next in c/sv.h). */
+  readonly origins: Uint32Array;
+  /** 1: every row is compared with all lists, else 0. */
+  readonly compareAll: number;
 }
+
+export interface MoveResult extends ClusterResult, Moved {}
 
 export interface ClusterResult {
   readonly centroids: Float32Array;

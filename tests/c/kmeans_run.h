@@ -26,7 +26,7 @@ static inline struct run make_run(uint32_t n, uint32_t dim, uint32_t k) {
   r.state.seed = random_u64();
   r.rows = make((size_t)n * dim * sizeof(float));
   r.centroids = make((size_t)k * dim * sizeof(float));
-  r.scratch = make(sv_kmeans_scratch_size(n, dim, k, 0));
+  r.scratch = make(sv_kmeans_scratch_size(dim, k, 0));
   random_floats(r.rows, (size_t)n * dim);
   return r;
 }

@@ -7,7 +7,7 @@
 
 struct lists {
   uint32_t k, dim, rows;
-  uint32_t *counts;
+  uint32_t *counts, *origins;
   uint8_t *used;
   float *centroids;
 };
@@ -16,8 +16,10 @@ static struct lists make_lists(uint32_t k, uint32_t dim, uint32_t most) {
   struct lists l = {.k = k, .dim = dim, .rows = 0};
   l.counts = make(k * sizeof *l.counts);
   l.used = make(k);
+  l.origins = make(k * sizeof *l.origins);
   l.centroids = make((size_t)k * dim * sizeof *l.centroids);
   for (uint32_t j = 0; j < k; j++) {
+    l.origins[j] = j;
     l.counts[j] = 1 + random_below(most);
     if (random_below(8) == 0) l.counts[j] *= 1 + random_below(9);
     l.rows += l.counts[j];
@@ -29,12 +31,13 @@ static struct lists make_lists(uint32_t k, uint32_t dim, uint32_t most) {
 static void drop_lists(struct lists l) {
   free(l.counts);
   free(l.used);
+  free(l.origins);
   free(l.centroids);
 }
 
 static uint32_t balance(struct lists *l, double limit) {
   return sv_balance(l->counts, l->used, l->k, l->dim, l->rows, limit,
-                    l->centroids);
+                    l->centroids, l->origins);
 }
 
 static uint32_t largest(const struct lists *l) {
@@ -101,18 +104,24 @@ static void cheapest(void) {
   uint32_t counts[] = {100, 10, 12, 40, 38};
   float centroids[] = {0, 0, 900, 0, 50, 0, 51, 0, -300, 0};
   uint8_t used[5];
-  CHECK(sv_balance(counts, used, 5, 2, 200, 2.4, centroids) == 1);
+  uint32_t origins[] = {0, 1, 2, 3, 4};
+  CHECK(sv_balance(counts, used, 5, 2, 200, 2.4, centroids,
+                   origins) == 1);
   const uint32_t expected[] = {50, 10, 50, 40, 38};
   CHECK(same_bits(counts, expected, sizeof expected));
   CHECK(centroids[2] == 900 && centroids[6] == 51 && centroids[8] == -300);
   CHECK(centroids[4] == 0); /* beside the one at the origin */
+  const uint32_t beside[] = {0, 1, 0, 3, 4};
+  CHECK(same_bits(origins, beside, sizeof beside));
 }
 
 static void four_times(void) {
   uint32_t counts[] = {80, 1, 2, 3, 4, 26};
   float centroids[] = {1, 1, 9, 0, 8, 0, 7, 0, 6, 0, 5, 0};
   uint8_t used[6];
-  CHECK(sv_balance(counts, used, 6, 2, 116, 1.6, centroids) == 3);
+  uint32_t origins[] = {0, 1, 2, 3, 4, 5};
+  CHECK(sv_balance(counts, used, 6, 2, 116, 1.6, centroids,
+                   origins) == 3);
   uint32_t near = 0;
   for (uint32_t j = 0; j < 6; j++) {
     CHECK(counts[j] == (j == 4 ? 4u : j == 5 ? 26u : 20u));
@@ -120,17 +129,20 @@ static void four_times(void) {
             fabsf(centroids[2 * j + 1] - 1) < 0.01f;
   }
   CHECK(near == 4);
+  const uint32_t beside[] = {0, 0, 0, 0, 4, 5};
+  CHECK(same_bits(origins, beside, sizeof beside));
 }
 
 static void nothing_to_spare(void) {
   uint32_t counts[] = {7};
   float centroids[] = {1};
   uint8_t used[1];
-  CHECK(sv_balance(counts, used, 1, 1, 7, 1, centroids) == 0);
+  uint32_t origins[] = {0, 1, 2, 3};
+  CHECK(sv_balance(counts, used, 1, 1, 7, 1, centroids, origins) == 0);
   uint32_t single[] = {1, 0, 0, 0};
   float four[] = {1, 2, 3, 4};
   uint8_t four_used[4];
-  CHECK(sv_balance(single, four_used, 4, 1, 1, 1, four) == 0);
+  CHECK(sv_balance(single, four_used, 4, 1, 1, 1, four, origins) == 0);
 }
 
 /* fill_skewed: half of the rows lie in a tenth of the space. */

@@ -29,6 +29,35 @@ static void passes(void) {
 
 /* ---- groups ------------------------------------------------------------ */
 
+/* beside says whether list j was put where the rows of another had their
+ * mean, whose own centroid has moved by as much. */
+static int beside(const struct run *r, uint32_t j, const double *means,
+                  uint32_t count) {
+  const uint32_t dim = r->state.dim;
+  for (uint32_t t = 0; t < dim; t++) {
+    const double mean = means[t] / count;
+    if (fabs((double)r->centroids[j * dim + t] - mean) >
+        0.02 * fabs(mean) + 1e-5)
+      return 0;
+  }
+  return 1;
+}
+
+/* Lists that were put beside others meet all groups that these met. */
+static void join(const struct run *r, const double *means,
+                 const uint32_t *counts, uint8_t *met, uint8_t *went) {
+  const uint32_t k = r->state.k;
+  const uint32_t *origins = r->scratch;
+  memcpy(went, met, (size_t)r->state.n_groups * k);
+  for (uint32_t j = 0; j < k; j++) {
+    const uint32_t from = origins[j];
+    CHECK(from == j || beside(r, j, means + from * r->state.dim, counts[from]));
+    CHECK(counts[j] > 0 || from != j || r->state.objective == 0);
+    for (uint32_t g = 0; g < r->state.n_groups; g++)
+      met[g * k + j] |= went[g * k + from];
+  }
+}
+
 /* met[g * k + j] says whether rows of group g may go to list j. One pass by
  * hand; notes where rows went, and returns the objective. */
 static double grouped_oracle(const struct run *r, const uint32_t *starts,
@@ -80,12 +109,16 @@ static void check_groups(struct run *r, const uint32_t *starts,
     if (all) memcpy(met, went, (size_t)r->state.n_groups * k);
     const int gained = r->state.objective < before;
     CHECK(r->state.stop != SV_KMEANS_CONVERGED || r->state.objective == 0 ||
-          (all && !gained));
-    all = r->state.repaired > was || r->state.n_groups == 0 ||
-          (!all && r->state.iteration > 1 && !gained);
+          (all && (!gained || r->state.balances > 0)));
+    const int again = !all && r->state.iteration > 1 && !gained;
+    CHECK(r->state.balance > 0 ||
+          (r->state.compare_all != 0) == (r->state.n_groups == 0 || again));
+    all = r->state.compare_all != 0;
     before = r->state.objective;
+    join(r, means, counts, met, went);
     if (all) memset(met, 1, (size_t)r->state.n_groups * k);
-    for (uint32_t j = 0; j < k && r->state.repaired == was; j++)
+    const int moved = r->state.repaired > was || r->state.balances > 0;
+    for (uint32_t j = 0; j < k && !moved; j++)
       for (uint32_t t = 0; t < dim; t++)
         CHECK(fabs((double)r->centroids[j * dim + t] -
                    means[j * dim + t] / counts[j]) < 1e-5);
@@ -103,8 +136,9 @@ static void groups(void) {
       memcpy(r.rows + i * dim, r.rows, dim * sizeof *r.rows);
     r.state.n_groups = n_groups;
     r.state.max_iters = round % 2 ? 6 : 1000;
+    r.state.balance = round % 5 < 2 ? 1.3f : 0;
     free(r.scratch);
-    r.scratch = make(sv_kmeans_scratch_size(n, dim, k, n_groups));
+    r.scratch = make(sv_kmeans_scratch_size(dim, k, n_groups));
     uint32_t *starts = make((n_groups + 1) * sizeof *starts);
     uint8_t *met = make((size_t)n_groups * k);
     uint8_t *went = make((size_t)n_groups * k);
@@ -125,7 +159,7 @@ static void groups_refused(void) {
   struct run r = make_run(10, 2, 3);
   r.state.n_groups = 2;
   free(r.scratch);
-  r.scratch = make(sv_kmeans_scratch_size(10, 2, 3, 2));
+  r.scratch = make(sv_kmeans_scratch_size(2, 3, 2));
   const uint32_t good[3] = {0, 4, 10};
   const uint32_t bad[4][3] = {{1, 4, 10}, {0, 4, 9}, {0, 11, 10}, {0, 4, 11}};
   CHECK(sv_kmeans_start(&r.state, r.rows, good, 0, r.centroids, r.scratch) ==
@@ -190,8 +224,8 @@ static void start_part(struct run *r, uint32_t n_groups,
                        const uint32_t *starts) {
   r->state.n_groups = n_groups;
   free(r->scratch);
-  r->scratch = make(sv_kmeans_scratch_size(r->state.n, r->state.dim,
-                                           r->state.k, n_groups));
+  r->scratch =
+      make(sv_kmeans_scratch_size(r->state.dim, r->state.k, n_groups));
   CHECK(sv_kmeans_start(&r->state, r->rows, starts, 1, r->centroids,
                         r->scratch) == 0);
 }
@@ -215,6 +249,7 @@ static void several_states(void) {
     memcpy(plain.centroids, one.centroids, bytes);
     one.state.max_iters = plain.state.max_iters = 12;
     one.state.seed = plain.state.seed = round;
+    one.state.balance = plain.state.balance = round % 2 ? 1.5f : 0;
     start_part(&plain, PARTS, starts);
     for (uint32_t p = 0; p < PARTS; p++) {
       const uint32_t own[2] = {0, starts[p + 1] - starts[p]};
@@ -224,6 +259,7 @@ static void several_states(void) {
       memcpy(parts[p].centroids, one.centroids, bytes);
       parts[p].state.max_iters = 12;
       parts[p].state.seed = round;
+      parts[p].state.balance = one.state.balance;
       start_part(&parts[p], 1, own);
     }
     start_part(&one, PARTS, starts);
@@ -248,6 +284,7 @@ static void several_states(void) {
             one.state.repaired == parts[0].state.repaired);
       for (uint32_t p = 1; p < PARTS; p++) {
         memcpy(parts[p].centroids, parts[0].centroids, bytes);
+        memcpy(parts[p].scratch, parts[0].scratch, k * sizeof(uint32_t));
         sv_kmeans_next(&parts[p].state, (int32_t)parts[0].state.compare_all);
       }
     }
@@ -481,12 +518,12 @@ static void arguments(void) {
   REFUSES(balance, 0.9f);
   REFUSES(balance, NAN);
 #undef REFUSES
-  CHECK(sv_kmeans_scratch_size(1, SV_MAX_DIM + 2, 1, 1) == 0);
-  CHECK(sv_kmeans_scratch_size(1, 1, SV_MAX_LISTS + 1, 1) == 0);
-  CHECK(sv_kmeans_scratch_size(3, 1, 1, SV_MAX_LISTS + 1) == 0);
+  CHECK(sv_kmeans_scratch_size(SV_MAX_DIM + 2, 1, 1) == 0);
+  CHECK(sv_kmeans_scratch_size(1, SV_MAX_LISTS + 1, 1) == 0);
+  CHECK(sv_kmeans_scratch_size(1, 1, SV_MAX_LISTS + 1) == 0);
   CHECK(sv_kmeans_sums_size(1, SV_MAX_DIM + 2) == 0);
   CHECK(sv_kmeans_sums_size(SV_MAX_LISTS + 1, 1) == 0);
-  CHECK(sv_kmeans_scratch_size(UINT32_MAX, UINT32_MAX, UINT32_MAX, 1) == 0);
+  CHECK(sv_kmeans_scratch_size(UINT32_MAX, UINT32_MAX, 1) == 0);
   drop_run(r);
 }
 

@@ -416,7 +416,7 @@ test('trains the same centroids in the same number of iterations', () => {
       view.setBigUint64(at + KMEANS.seed, BigInt(dim), true);
       const rowsAt = core.put(rows, shift);
       const centroids = core.out(4 * k * dim, shift);
-      const scratch = core.reserve(sv.sv_kmeans_scratch_size(n, dim, k, 0));
+      const scratch = core.reserve(sv.sv_kmeans_scratch_size(dim, k, 0));
       assert.equal(sv.sv_kmeans_start(at, rowsAt, 0, 0, centroids, scratch), 0);
       let code;
       do {
