@@ -43,6 +43,14 @@ int32_t sv_pack(const float *rows, uint32_t k, uint32_t dim, float *packed,
   return 0;
 }
 
+void sv_unpack(const float *packed, uint32_t k, uint32_t dim, float *rows) {
+  for (uint32_t j = 0; j < k; j++, rows += dim) {
+    const size_t block = (size_t)(j / SV_PACK_LANES) * dim;
+    for (uint32_t t = 0; t < dim; t++)
+      rows[t] = packed[(block + t) * SV_PACK_LANES + j % SV_PACK_LANES];
+  }
+}
+
 #if SV_SIMD
 
 static KERNEL void scores_1x8(const float *x, size_t dim, const float *packed,

@@ -91,8 +91,8 @@ int32_t sv_check_rows(int32_t metric, const float *rows, uint32_t n,
 /* sv_norms writes |x| of each row, rounded from f64, to norms[n]. */
 int32_t sv_norms(const float *rows, uint32_t n, uint32_t dim, float *norms);
 /* sv_route_rows writes the routed rows, n * sv_route_dim floats: dim, or for
- * SV_INNER_PRODUCT dim + 1. Only that uses max_norm; a longer row gets 0 as
- * its last component. */
+ * SV_INNER_PRODUCT dim + 1; otherwise routed may be rows. Only that uses
+ * max_norm; a longer row gets 0 as its last component. */
 uint32_t sv_route_dim(int32_t metric, uint32_t dim);
 int32_t sv_route_rows(int32_t metric, const float *rows, uint32_t n,
                       uint32_t dim, float max_norm, float *routed);
@@ -107,13 +107,14 @@ int32_t sv_route_query(int32_t metric, const float *query, uint32_t dim,
 
 /* ---- scores.c ---------------------------------------------------------- */
 
-/* sv_pack_size returns the floats a packed matrix of k rows takes. */
+/* sv_pack_size returns the floats that k packed rows take. */
 size_t sv_pack_size(uint32_t k, uint32_t dim);
 /* sv_pack writes k rows side by side: component t of row j is
  * packed[(j / 8 * dim + t) * 8 + j % 8]. half_norms receives |row|^2 / 2. Both
- * are filled up to SV_PACK_LANES rows, by zeros that are infinitely far. */
+ * are filled to whole lanes with zeros, infinitely far. sv_unpack reverses. */
 int32_t sv_pack(const float *rows, uint32_t k, uint32_t dim, float *packed,
                 float *half_norms);
+void sv_unpack(const float *packed, uint32_t k, uint32_t dim, float *rows);
 
 /* ---- sieve.c ----------------------------------------------------------- */
 
@@ -217,10 +218,9 @@ struct sv_kmeans {
 /* sv_kmeans_scratch_size returns 0 over a limit. */
 size_t sv_kmeans_scratch_size(uint32_t dim, uint32_t k, uint32_t n_groups);
 
-/* sv_kmeans_start clears the state and, unless warm, writes k distinct rows
- * chosen by the seed to centroids (Forgy). Group g is rows [starts[g],
- * starts[g + 1]), where starts has n_groups + 1 entries, ascending from 0 to
- * n; NULL when there are no groups. scratch is 16-aligned. */
+/* sv_kmeans_start clears the state and, unless warm, writes k rows chosen by
+ * the seed to centroids (Forgy). Group g is rows [starts[g], starts[g + 1]),
+ * from 0 to n; starts is NULL when there are none. Scratch is 16-aligned. */
 int32_t sv_kmeans_start(struct sv_kmeans *state, const float *rows,
                         const uint32_t *starts, int32_t warm,
                         float *centroids, void *scratch);

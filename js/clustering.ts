@@ -51,17 +51,14 @@ export class Clustering {
     return routeDimension(this.config.metric, this.config.dimension);
   }
 
-  /** The centroids one after another, out of the packed matrix. */
-  #unpack(): Float32Array {
-    const { dimension, nLists } = this;
-    const rows = new Float32Array(nLists * dimension);
-    const packed = this.core.floats(this.packed, this.core.exports.sv_pack_size(nLists, dimension));
-    packed.forEach((x, i) => {
-      const block = Math.floor(i / LANES);
-      const row = Math.floor(block / dimension) * LANES + i % LANES;
-      if (row < nLists) rows[row * dimension + block % dimension] = x;
+  /** The centroids as a sieve, out of the packed matrix. */
+  #pack(): Sieve {
+    const { core, dimension, nLists } = this;
+    return core.withScratch((s) => {
+      const rows = s.take(nLists * dimension * 4);
+      core.exports.sv_unpack(this.packed, nLists, dimension, rows);
+      return new Sieve(core, this.arena, rows, nLists, dimension);
     });
-    return rows;
   }
 
   /**
@@ -75,8 +72,7 @@ export class Clustering {
   ): void {
     const { core } = this;
     // Queries do without.
-    this.#sieve ??= new Sieve(core, this.arena, this.#unpack(), this.dimension);
-    const sieve = this.#sieve;
+    const sieve = this.#sieve ??= this.#pack();
     core.withScratch((s) => {
       const scratch = sieve.scratch(s);
       const most = Math.max(LEAST_ROWS, Math.floor(ROUTE_BYTES / (this.dimension * 4)));

@@ -43,24 +43,27 @@ export class KmeansPart {
     return centroids;
   }
 
+  get #passes(): Lloyd {
+    const { starts, near } = this.#share;
+    return this.#lloyd ??=
+      new Lloyd(this.#core, this.#rows, this.#options, true, near ? starts : undefined);
+  }
+
   /** Adds up a pass over the rows: the sums of each run of groups that counts as one. */
   async pass(from: Moved, tick: Tick): Promise<Uint8Array<ArrayBuffer>[]> {
-    const { starts, ends, near } = this.#share;
-    this.#lloyd ??=
-      new Lloyd(this.#core, this.#rows, this.#options, true, near ? starts : undefined);
-    this.#lloyd.next(from);
+    const lloyd = this.#passes;
+    lloyd.next(from);
     const sums: Uint8Array<ArrayBuffer>[] = [];
-    for (const end of ends) {
-      await this.#lloyd.step(end, tick);
-      sums.push(this.#lloyd.takeSums());
+    for (const end of this.#share.ends) {
+      await lloyd.step(end, tick);
+      sums.push(lloyd.takeSums());
     }
     return sums;
   }
 
   /** Moves the centroids by the sums of all workers. */
   move(sums: readonly Uint8Array[]): MoveResult {
-    const lloyd = this.#lloyd;
-    if (!lloyd) throw new Error('this worker has begun no pass');
+    const lloyd = this.#passes;
     for (const part of sums) lloyd.addSums(part);
     lloyd.finish();
     return lloyd.read();

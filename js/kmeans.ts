@@ -202,7 +202,7 @@ function orderRows(
 ): Uint32Array {
   const { exports } = core;
   const nGroups = groups.length / dim;
-  const sieve = new Sieve(core, s, groups, dim);
+  const sieve = new Sieve(core, s, s.put(groups), nGroups, dim);
   const lists = s.take(n * 4);
   const order = s.take(n * 4);
   const starts = s.take((nGroups + 1) * 4);

@@ -13,6 +13,12 @@ const GRAIN_BITS = 26;
 /** For centroids that are all zero. */
 const LEAST = 2 ** -100;
 
+/** What components of rows near these centroids are rounded to multiples of. */
+export function grainOf(centroids: Float32Array): number {
+  const most = centroids.reduce((max, x) => Math.max(max, Math.abs(x)), LEAST);
+  return 2 ** (Math.ceil(Math.log2(most)) - GRAIN_BITS);
+}
+
 export class ListMeans {
   readonly #core: Core;
   readonly #arena: Arena;
@@ -22,15 +28,14 @@ export class ListMeans {
   readonly #sums: number;
   readonly #counts: number;
 
-  constructor(core: Core, centroids: Float32Array, dimension: number) {
-    const most = centroids.reduce((max, x) => Math.max(max, Math.abs(x)), LEAST);
+  constructor(core: Core, nLists: number, dimension: number, grain: number) {
     this.#core = core;
     this.#dimension = dimension;
-    this.#nLists = centroids.length / dimension;
-    this.#grain = 2 ** (Math.ceil(Math.log2(most)) - GRAIN_BITS);
+    this.#nLists = nLists;
+    this.#grain = grain;
     this.#arena = core.arena();
-    this.#sums = this.#arena.put(new Float64Array(centroids.length));
-    this.#counts = this.#arena.put(new Uint32Array(this.#nLists));
+    this.#sums = this.#arena.put(new Float64Array(nLists * dimension));
+    this.#counts = this.#arena.put(new Uint32Array(nLists));
   }
 
   /** Adds n routed rows, whose lists are at `lists`. */

@@ -54,7 +54,7 @@ function largestShare(
   core: Core, rows: number, n: number, centroids: Float32Array, dim: number,
 ): number {
   return core.withScratch((s) => {
-    const sieve = new Sieve(core, s, centroids, dim);
+    const sieve = new Sieve(core, s, s.put(centroids), centroids.length / dim, dim);
     const lists = s.take(n * 4);
     sieve.assign(rows, n, sieve.scratch(s), lists, s.take(n * 4));
     const counts = new Uint32Array(sieve.n);

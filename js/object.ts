@@ -244,21 +244,28 @@ export class ObjectReader {
     return { section, from, first, count, sealed, hashes };
   }
 
+  /** Opens all chunks that were fetched, one after another, to `out` in wasm memory. */
+  openTo({ section, first, count, sealed, hashes }: SealedRange, out: number): void {
+    const { core, keyring } = this.context;
+    core.withScratch((s) => {
+      core.check(core.exports.sv_open_chunks(
+        keyring.keys(this.ref.epoch).objects.pointer, s.put(this.#header), HEADER, section,
+        this.ref.lengths[section] ?? 0, first, count, s.put(sealed), sealed.length, s.put(hashes),
+        out,
+      ), `object ${this.#key}`);
+    });
+  }
+
   /**
    * Opens what was fetched and hands the place of its first byte in wasm memory to `use`, which
    * must take what it wants before it returns.
    */
   openFetched<T>(range: SealedRange, use: (pointer: number) => T): T {
-    const { core, keyring } = this.context;
-    const { section, from, first, count, sealed, hashes } = range;
-    const length = this.ref.lengths[section] ?? 0;
+    const { from, first, count } = range;
     if (count === 0) return use(0);
-    return core.withScratch((s) => {
-      const out = s.take(Math.min(count * CHUNK_PLAIN, length - first * CHUNK_PLAIN));
-      core.check(core.exports.sv_open_chunks(
-        keyring.keys(this.ref.epoch).objects.pointer, s.put(this.#header), HEADER, section, length,
-        first, count, s.put(sealed), sealed.length, s.put(hashes), out,
-      ), `object ${this.#key}`);
+    return this.context.core.withScratch((s) => {
+      const out = s.take(count * CHUNK_PLAIN);
+      this.openTo(range, out);
       return use(out + from - first * CHUNK_PLAIN);
     });
   }

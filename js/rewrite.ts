@@ -56,7 +56,7 @@ async function readBlobs(
   return gatherBlobs(core, arena, blobs, n, picks, piece.rows.length);
 }
 
-/** The rows of all pieces, one after another, in memory of the arena. */
+/** The rows of all pieces, one after another, in memory of the arena or where they are kept. */
 export async function readPieces(
   context: ObjectContext, arena: Arena, pieces: readonly Piece[], config: IndexConfig,
   kept?: KeptRows,
@@ -64,7 +64,8 @@ export async function readPieces(
   const { core } = context;
   const counts = pieces.map((piece) => piece.rows.length);
   const n = counts.reduce((sum, count) => sum + count, 0);
-  const vectors = arena.take(n * config.dimension * 4);
+  const place = kept?.place(pieces);
+  const vectors = place ?? arena.take(n * config.dimension * 4);
   const ids: SectionSource[] = [];
   const metadata: SectionSource[] = [];
   const contents: SectionSource[] = [];
@@ -75,7 +76,9 @@ export async function readPieces(
       readBlobs(reader, arena, piece, section);
     // All under way at once: what takes time is to wait for the storage.
     const [, ...parts] = await allOf([
-      readVectors(reader, piece.rows, config, vectors + at * config.dimension * 4, { kept }),
+      place === undefined
+        ? readVectors(reader, piece.rows, config, vectors + at * config.dimension * 4, kept)
+        : Promise.resolve(),
       blobs(SECTIONS.ids), blobs(SECTIONS.metadata), blobs(SECTIONS.contents),
     ]);
     ids.push(parts[0]);

@@ -7,17 +7,14 @@ export class Sieve {
   readonly #core: Core;
   readonly #dim: number;
 
-  /** Packs rows of `dim` components, in memory of the arena. */
-  constructor(core: Core, arena: Arena, rows: Float32Array, dim: number) {
-    const n = rows.length / dim;
+  /** Packs n rows of `dim` components, which are at `rows`, in memory of the arena. */
+  constructor(core: Core, arena: Arena, rows: number, n: number, dim: number) {
     this.#core = core;
     this.#dim = dim;
     this.n = n;
     this.pointer = arena.take(core.exports.sv_sieve_size(n, dim));
     if (n === 0) return;
-    core.withScratch((s) => core.check(
-      core.exports.sv_sieve_pack(s.put(rows), 0, n, dim, this.pointer), 'centroids',
-    ));
+    core.check(core.exports.sv_sieve_pack(rows, 0, n, dim, this.pointer), 'centroids');
   }
 
   /** The scratch that its functions need, in memory of the arena. */

@@ -1,8 +1,11 @@
 /** Stored vectors out of a segment, in windows that are opened while the next is being read. */
 import { hex } from './bytes.js';
 import type { Arena, Core } from './core.js';
-import { type IndexConfig, type SegmentEntry, SECTIONS, vectorBytes } from './manifest.js';
-import type { ObjectReader, SealedRange } from './object.js';
+import { type IndexConfig, SECTIONS, vectorBytes } from './manifest.js';
+import {
+  CHUNK_PLAIN, CHUNK_SEALED, type ObjectContext, ObjectReader, type ObjectRef, type SealedRange,
+} from './object.js';
+import type { Piece, Span } from '../types/protocol.js';
 
 /** Bytes of sealed vectors opened at a time. */
 const WINDOW_BYTES = 2 << 20;
@@ -13,12 +16,9 @@ interface Window {
   readonly to: number;
 }
 
-function windowRows(config: IndexConfig): number {
-  return Math.max(1, Math.floor(WINDOW_BYTES / vectorBytes(config)));
-}
-
 /** Windows in which rows lie (ascending), each from the first of them on. */
-function cutWindows(rows: Uint32Array, span: number): Window[] {
+function cutWindows(rows: Uint32Array, config: IndexConfig): Window[] {
+  const span = Math.max(1, Math.floor(WINDOW_BYTES / vectorBytes(config)));
   const windows: Window[] = [];
   for (let at = 0; at < rows.length;) {
     const from = rows[at] ?? 0;
@@ -28,24 +28,22 @@ function cutWindows(rows: Uint32Array, span: number): Window[] {
   return windows;
 }
 
-/** Opens windows one after another; `use` is told where the bytes of each are. */
-async function openWindows(
-  reader: ObjectReader, config: IndexConfig, windows: readonly Window[],
-  use: (window: Window, plain: number) => void, after: (window: Window) => Promise<void>,
-  kept?: KeptRows,
+/** Fetches windows one after another, each while the one before it is used. */
+async function eachWindow<T extends Window & { readonly reader: ObjectReader }>(
+  windows: readonly T[], config: IndexConfig,
+  use: (window: T, range: SealedRange) => Promise<void>,
 ): Promise<void> {
   const size = vectorBytes(config);
-  const fetch = async (window: Window | undefined): Promise<SealedRange | number | undefined> =>
-    window && (kept?.find(reader, window) ??
-      reader.fetch(SECTIONS.vectors, window.from * size, window.to * size));
+  const fetch = (window: T | undefined): Promise<SealedRange> | undefined => {
+    const range = window?.reader.fetch(SECTIONS.vectors, window.from * size, window.to * size);
+    range?.catch(() => undefined);
+    return range;
+  };
   let next = fetch(windows[0]);
   for (const [i, window] of windows.entries()) {
     const range = await next;
     next = fetch(windows[i + 1]);
-    next.catch(() => undefined);
-    if (typeof range === 'number') use(window, range);
-    else if (range) reader.openFetched(range, (plain) => use(window, plain));
-    await after(window);
+    if (range) await use(window, range);
   }
 }
 
@@ -66,64 +64,89 @@ function takeRows(
   });
 }
 
-interface Reading {
-  /** Rows that need not be opened again. */
-  readonly kept?: KeptRows | undefined;
-  /** Is told how many rows are done. */
-  readonly onRows?: (rows: number) => Promise<void>;
-}
-
-/** Opens the vectors of rows of a segment (ascending) as float32 at `out`. */
+/**
+ * Opens the vectors of rows of a segment (ascending) as float32 at `out`, or takes them out of
+ * those that are kept. `onRows` is told how many rows are done.
+ */
 export async function readVectors(
   reader: ObjectReader, rows: Uint32Array, config: IndexConfig, out: number,
-  { kept, onRows = async () => undefined }: Reading = {},
+  kept?: KeptRows, onRows?: (rows: number) => Promise<void>,
 ): Promise<void> {
   const { core } = reader.context;
+  const all = { from: rows[0] ?? 0, to: (rows.at(-1) ?? -1) + 1 };
+  const place = kept?.find(reader.ref, all);
+  if (place !== undefined) {
+    takeRows(core, config, all, rows, place, out);
+    return onRows?.(rows.length);
+  }
   let done = 0;
-  await openWindows(reader, config, cutWindows(rows, windowRows(config)), (window, plain) => {
+  const windows = cutWindows(rows, config).map((window) => ({ reader, ...window }));
+  await eachWindow(windows, config, async (window, range) => {
     let end = done;
-    while (end < rows.length && (rows[end] ?? 0) < window.to) end++;
-    takeRows(
-      core, config, window, rows.subarray(done, end), plain, out + done * config.dimension * 4,
-    );
+    for (; end < rows.length && (rows[end] ?? 0) < window.to;) end++;
+    const target = out + done * config.dimension * 4;
+    reader.openFetched(range, (plain) =>
+      takeRows(core, config, window, rows.subarray(done, end), plain, target));
     done = end;
-  }, () => onRows(done), kept);
+    await onRows?.(done);
+  });
 }
 
 /** Vectors as they are stored that stay decrypted from one task to another. */
 export class KeptRows {
+  readonly #context: ObjectContext;
   readonly #arena: Arena;
   readonly #config: IndexConfig;
   readonly #runs: (Window & { readonly object: string; readonly pointer: number })[] = [];
 
-  constructor(core: Core, config: IndexConfig) {
-    this.#arena = core.arena();
+  constructor(context: ObjectContext, config: IndexConfig) {
+    this.#context = context;
+    this.#arena = context.core.arena();
     this.#config = config;
   }
 
-  /** Opens rows [from, to) of a segment. */
-  async open(
-    reader: ObjectReader, entry: SegmentEntry, from: number, to: number,
-    onRows: (rows: number) => Promise<void>,
-  ): Promise<void> {
-    const { core } = reader.context;
+  /** Opens all rows of spans, where they are to stay: whole segments lie one after another. */
+  async open(spans: readonly Span[], tick: (fraction: number) => Promise<void>): Promise<void> {
     const size = vectorBytes(this.#config);
-    const pointer = this.#arena.take((to - from) * size);
-    const span = windowRows(this.#config);
-    const windows = Array.from({ length: Math.ceil((to - from) / span) }, (_, i) =>
-      ({ from: from + i * span, to: Math.min(from + (i + 1) * span, to) }));
-    await openWindows(reader, this.#config, windows, (window, plain) => {
-      core.move(pointer + (window.from - from) * size, plain, (window.to - window.from) * size);
-    }, (window) => onRows(window.to - from));
-    this.#runs.push({ object: hex(entry.object.id), from, to, pointer });
+    const rows = spans.reduce((sum, { from, to }) => sum + to - from, 0);
+    // The chunks of a part reach beyond its rows; sealed ones are as long as keeps rows aligned.
+    let pointer = this.#arena.take(rows * size + 2 * CHUNK_SEALED * spans.length);
+    const windows = spans.flatMap(({ entry, from, to }) => {
+      const reader = new ObjectReader(this.#context, entry.object);
+      pointer += from > 0 ? CHUNK_SEALED : 0;
+      const first = pointer - from * size;
+      this.#runs.push({ object: hex(entry.object.id), from, to, pointer });
+      pointer += (to - from) * size + (to < entry.rows ? CHUNK_SEALED : 0);
+      const rowsOfSpan = new Uint32Array(to - from).map((_, i) => from + i);
+      return cutWindows(rowsOfSpan, this.#config).map((window) => ({ reader, first, ...window }));
+    });
+    let done = 0;
+    // Where two windows share a chunk it is opened twice, to the same place.
+    await eachWindow(windows, this.#config, ({ reader, first, from, to }, range) => {
+      reader.openTo(range, first + range.first * CHUNK_PLAIN);
+      done += to - from;
+      return tick(done / rows);
+    });
   }
 
-  /** Where the rows of a window are, if all of them were kept. */
-  find({ ref }: ObjectReader, { from, to }: Window): number | undefined {
-    const object = hex(ref.id);
+  /** Where the rows of a window of a segment are, if all of them were kept. */
+  find({ id }: ObjectRef, { from, to }: Window): number | undefined {
+    const object = hex(id);
     const run = this.#runs.find((one) =>
       one.object === object && one.from <= from && to <= one.to);
     return run && run.pointer + (from - run.from) * vectorBytes(this.#config);
+  }
+
+  /** Where the rows of pieces are as float32, if they lie there one after another. */
+  place(pieces: readonly Piece[]): number | undefined {
+    const [head] = pieces;
+    const first = head && this.find(head.entry.object, head);
+    let end = first ?? NaN;
+    return pieces.every(({ entry, rows, ...window }) => {
+      const follows = this.find(entry.object, window) === end;
+      end += rows.length * this.#config.dimension * 4;
+      return follows && rows.length === window.to - window.from;
+    }) && this.#config.precision === 'float32' ? first : undefined;
   }
 
   free(): void {

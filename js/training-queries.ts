@@ -6,8 +6,6 @@ import type { Neighbors, Ranked } from '../types/protocol.js';
 
 /** True nearest rows kept per query. */
 export const NEIGHBORS = 100;
-/** Queries ranked between two ticks. */
-const RANKED_AT_ONCE = 50;
 /** As in c/sv.h. */
 export const NO_ROW = 0xffffffff;
 
@@ -47,7 +45,7 @@ export class RecallQueries {
     this.#dimension = dimension;
     this.count = count;
     this.#routed = routed;
-    this.#sieve = new Sieve(core, arena, routed, dimension);
+    this.#sieve = new Sieve(core, arena, arena.put(routed), count, dimension);
     this.#distances = arena.put(new Float32Array(count * NEIGHBORS).fill(Infinity));
     this.#lists = arena.put(new Uint32Array(count * NEIGHBORS).fill(NO_ROW));
     this.#scratch = this.#sieve.scratch(arena);
@@ -85,7 +83,7 @@ export class RecallQueries {
       for (let i = q * NEIGHBORS; i < (q + 1) * NEIGHBORS; i++) {
         gaps[i] = ranked.gaps[lists[i] ?? 0] ?? 0;
       }
-      if (q % RANKED_AT_ONCE === 0) await tick(q / count);
+      await tick(q / count);
     }
     return { gaps, nearest };
   }

@@ -4,12 +4,10 @@ import type { IndexConfig } from './manifest.js';
 import { isRouted, routeDimension, routeRows } from './metric.js';
 import { type ObjectContext, ObjectReader } from './object.js';
 import { type KeptRows, readVectors } from './stored-vectors.js';
-import type { Picks, SampleResult, Span } from '../types/protocol.js';
+import type { Picks, SampleResult } from '../types/protocol.js';
 
-/** Bytes of rows measured between two ticks. */
-const MEASURED_BYTES = 2 << 20;
-/** Bytes of rows routed at a time. */
-const ROUTE_BYTES = 1 << 20;
+/** Bytes of rows measured or routed between two ticks. */
+const RUN_BYTES = 1 << 20;
 
 type Tick = (fraction: number) => Promise<void>;
 
@@ -20,23 +18,30 @@ export interface Sample {
   readonly n: number;
 }
 
+/** Runs `use` on runs of n rows, of so many bytes in all but for the last one. */
+async function inRuns(
+  n: number, rowBytes: number, tick: Tick,
+  use: (at: number, count: number) => void,
+): Promise<void> {
+  const step = Math.max(1, Math.floor(RUN_BYTES / rowBytes));
+  for (let at = 0; at < n; at += step) {
+    use(at, Math.min(step, n - at));
+    await tick(1);
+  }
+}
+
 /** The length of the longest of n rows. */
 export async function longest(
   core: Core, config: IndexConfig, rows: number, n: number, tick: Tick,
 ): Promise<number> {
   const { dimension } = config;
-  const step = Math.max(1, Math.floor(MEASURED_BYTES / (dimension * 4)));
   let most = 0;
-  for (let at = 0; at < n; at += step) {
-    const count = Math.min(step, n - at);
-    core.withScratch((s) => {
-      const norms = s.take(count * 4);
-      const place = rows + at * dimension * 4;
-      core.check(core.exports.sv_norms(place, count, dimension, norms), 'vectors');
-      for (const norm of core.floats(norms, count)) most = Math.max(most, norm);
-    });
-    await tick(1);
-  }
+  await inRuns(n, dimension * 4, tick, (at, count) => core.withScratch((s) => {
+    const norms = s.take(count * 4);
+    const place = rows + at * dimension * 4;
+    core.check(core.exports.sv_norms(place, count, dimension, norms), 'vectors');
+    for (const norm of core.floats(norms, count)) most = Math.max(most, norm);
+  }));
   return most;
 }
 
@@ -48,69 +53,37 @@ export async function route(
   const { rows, n, maxNorm } = from;
   const size = config.dimension * 4;
   const routed = routeDimension(config.metric, config.dimension) * 4;
-  const step = Math.max(1, Math.floor(ROUTE_BYTES / routed));
-  for (let at = 0; at < n; at += step) {
-    const count = Math.min(step, n - at);
-    core.withScratch((s) => {
-      const part = s.take(count * routed);
-      routeRows(core, config, rows + at * size, count, maxNorm, part);
-      core.move(out + at * routed, part, count * routed);
-    });
-    await tick(1);
-  }
+  await inRuns(n, routed, tick, (at, count) => {
+    routeRows(core, config, rows + at * size, count, maxNorm, out + at * routed);
+  });
 }
 
-/** Takes the rows at `places` (ascending) out of n rows; the others close up. */
+/** Takes the rows at `places` (ascending) out of n rows; the last ones move to their places. */
 function takeOut(
   core: Core, pointer: number, n: number, size: number, places: Uint32Array,
 ): Float32Array {
   const out = new Float32Array(places.length * size);
   const bytes = size * 4;
-  places.forEach((place, i) => {
-    out.set(core.floats(pointer + place * bytes, size), i * size);
-    const next = places[i + 1] ?? n;
-    const left = next - place - 1;
-    core.move(pointer + (place - i) * bytes, pointer + (place + 1) * bytes, left * bytes);
-  });
+  for (let i = places.length - 1, last = n - 1; i >= 0; i--, last--) {
+    const place = pointer + (places[i] ?? 0) * bytes;
+    out.set(core.floats(place, size), i * size);
+    core.move(place, pointer + last * bytes, bytes);
+  }
   return out;
 }
 
-/** Opens all rows of spans and keeps them. */
-export async function keepSpans(
-  context: ObjectContext, kept: KeptRows, spans: readonly Span[], tick: Tick,
-): Promise<void> {
-  const total = spans.reduce((sum, { from, to }) => sum + to - from, 0);
-  let done = 0;
-  for (const { entry, from, to } of spans) {
-    const before = done;
-    const reader = new ObjectReader(context, entry.object);
-    await kept.open(reader, entry, from, to, (rows) => tick((before + rows) / total));
-    done += to - from;
-  }
-}
-
-/** Opens picked rows, one after another, in memory with room for more. */
+/** Opens picked rows, n in all, one after another. */
 export async function openPicks(
-  context: ObjectContext, config: IndexConfig, picks: readonly Picks[], room: number,
-  kept: KeptRows | undefined, tick: Tick,
-): Promise<Sample> {
-  const n = picks.reduce((sum, { rows }) => sum + rows.length, 0);
-  const size = config.dimension * 4;
-  const arena = context.core.arena();
-  try {
-    const pointer = arena.take(Math.max(room, n) * size);
-    let done = 0;
-    for (const { entry, rows } of picks) {
-      const reader = new ObjectReader(context, entry.object);
-      const before = done;
-      const onRows = (count: number): Promise<void> => tick((before + count) / n);
-      await readVectors(reader, rows, config, pointer + before * size, { kept, onRows });
-      done += rows.length;
-    }
-    return { arena, pointer, n };
-  } catch (error) {
-    arena.free();
-    throw error;
+  context: ObjectContext, config: IndexConfig, picks: readonly Picks[],
+  { pointer, n }: Pick<Sample, 'pointer' | 'n'>, kept: KeptRows | undefined, tick: Tick,
+): Promise<void> {
+  let done = 0;
+  for (const { entry, rows } of picks) {
+    const reader = new ObjectReader(context, entry.object);
+    const before = done;
+    const out = pointer + before * config.dimension * 4;
+    await readVectors(reader, rows, config, out, kept, (count) => tick((before + count) / n));
+    done += rows.length;
   }
 }
 

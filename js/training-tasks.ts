@@ -12,7 +12,7 @@ import { packSegment } from './pack.js';
 import { readPieces } from './rewrite.js';
 import { KeptRows } from './stored-vectors.js';
 import { RecallQueries } from './training-queries.js';
-import { keepSpans, openPicks, type Sample, takeSample } from './training-sample.js';
+import { openPicks, type Sample, takeSample } from './training-sample.js';
 import type {
   GroupResult, GroupTask, HandTask, HoldTask, OpenTask, PrepareTask, Ranked, RankTask,
   RewriteResult, RewriteTask, SampleResult, SampleTask, SealedObject, SealTask, Task, TaskResults,
@@ -91,18 +91,17 @@ export class TrainingTasks {
   async #open({ picks, room, keep }: OpenTask): Promise<TaskResults['open']> {
     this.wipe();
     const core = this.#core;
-    if (keep.length > 0) {
-      this.#kept = new KeptRows(core, this.#config);
-      await keepSpans(this.#context, this.#kept, keep, this.#tick);
-    }
-    const opened =
-      await openPicks(this.#context, this.#config, picks, room, this.#kept, this.#tick);
-    if (room > 0) {
-      this.#rows = opened;
-      return undefined;
-    }
-    const rows = core.floats(opened.pointer, opened.n * this.#config.dimension);
-    opened.arena.free();
+    this.#kept = new KeptRows(this.#context, this.#config);
+    await this.#kept.open(keep, this.#tick);
+    const n = picks.reduce((sum, { rows }) => sum + rows.length, 0);
+    const { dimension } = this.#config;
+    const arena = core.arena();
+    const held = { arena, pointer: arena.take(Math.max(room, n) * dimension * 4), n };
+    this.#rows = held;
+    await openPicks(this.#context, this.#config, picks, held, this.#kept, this.#tick);
+    if (room > 0) return undefined;
+    const rows = core.floats(held.pointer, n * dimension);
+    this.#drop();
     return rows;
   }
 
@@ -148,12 +147,13 @@ export class TrainingTasks {
     this.#part = new KmeansPart(core, { ...held, n }, this.#dimension, share, options);
   }
 
-  #prepare({ centroids, maxNorm, queries }: PrepareTask): undefined {
+  #prepare({ centroids, grain, maxNorm, queries }: PrepareTask): undefined {
     const core = this.#core;
     this.#drop();
+    const clustering = new Clustering(core, this.#config, centroids, maxNorm);
     this.#prepared = {
-      clustering: new Clustering(core, this.#config, centroids, maxNorm),
-      centroids, means: new ListMeans(core, centroids, this.#dimension),
+      clustering, centroids,
+      means: new ListMeans(core, clustering.nLists, this.#dimension, grain),
       queries: new RecallQueries(core, this.#dimension, queries),
     };
   }

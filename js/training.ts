@@ -15,6 +15,7 @@ import { breathe } from './breathe.js';
 import { hex } from './bytes.js';
 import { OrphanedError } from './draft.js';
 import { SealvecError } from './errors.js';
+import { grainOf } from './list-means.js';
 import type { Manifest } from './manifest.js';
 import { isGone, missing } from './object.js';
 import type { OpenIndex } from './open-index.js';
@@ -128,10 +129,9 @@ export class Training {
     }
   }
 
-  #used({ nLists, sampleRows, batchRows }: Budget): Used {
+  #used({ nLists, sampleRows: trainedOn, batchRows: batchSize }: Budget): Used {
     const { maxIters, tolerance, maxMemory, seed } = this.#plan;
-    const rows = { trainedOn: sampleRows, batchSize: batchRows };
-    return { nLists, ...rows, maxIters, tolerance, maxMemory, seed };
+    return { nLists, trainedOn, batchSize, maxIters, tolerance, maxMemory, seed };
   }
 
   /** Progress never falls, and a callback that throws ends the training like any error. */
@@ -243,9 +243,10 @@ export class Training {
   async #assign(
     limits: Budget, { numbers, ...sample }: Measured, { centroids }: ClusterResult,
   ): Promise<Rewritten> {
+    const task = { name: 'prepare', centroids, grain: grainOf(centroids), ...sample } as const;
     const prepared: Promise<undefined>[] = [];
     for (const runner of this.#workshop.team.all) {
-      const running = runner.run({ name: 'prepare', centroids, ...sample });
+      const running = runner.run(task);
       // A worker may end while this thread gives way, before anybody waits for it.
       running.catch(() => undefined);
       prepared.push(running);

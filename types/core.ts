@@ -19,6 +19,7 @@ export interface CoreExports {
   ): number;
   sv_pack_size(k: number, dim: number): number;
   sv_pack(rows: number, k: number, dim: number, packed: number, halfNorms: number): number;
+  sv_unpack(packed: number, k: number, dim: number, rows: number): void;
   sv_sieve_size(k: number, dim: number): number;
   sv_sieve_scratch_size(k: number, dim: number): number;
   sv_sieve_pack(rows: number, picks: number, k: number, dim: number, sieve: number): number;

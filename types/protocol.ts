@@ -145,6 +145,8 @@ export interface ClusterResult {
 export interface PrepareTask extends SampleResult {
   readonly name: 'prepare';
   readonly centroids: Float32Array;
+  /** Of the sums of rows (js/list-means.ts). */
+  readonly grain: number;
 }
 
 /** Living rows of one segment, ascending, within [from, to). */

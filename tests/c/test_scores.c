@@ -30,6 +30,9 @@ static void packing(void) {
   for (uint32_t k = 1; k <= 19; k++)
     for (uint32_t dim = 1; dim <= 9; dim++) {
       const struct packed p = make_packed(k, dim);
+      float back[19 * 9];
+      sv_unpack(p.matrix, k, dim, back);
+      CHECK(same_bits(back, p.rows, (size_t)k * dim * sizeof *back));
       for (uint32_t j = 0; j < (k + 7) / 8 * 8; j++) {
         for (uint32_t t = 0; t < dim; t++)
           CHECK(p.matrix[(j / 8 * dim + t) * 8 + j % 8] ==

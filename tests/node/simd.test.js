@@ -142,6 +142,10 @@ test('packs the same matrix', () => {
       core.put(rows), k, dim,
       core.out(sv.sv_pack_size(k, dim) * 4), core.out(Math.ceil(k / 8) * 32),
     ));
+    both(`sv_unpack k=${k} dim=${dim}`, (core, sv) => {
+      const [packed] = pack(core, rows, k, dim);
+      sv.sv_unpack(packed, k, dim, core.out(k * dim * 4));
+    });
   }
 });
 
