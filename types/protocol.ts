@@ -159,10 +159,7 @@ export interface Piece extends Picks {
 export interface RewriteTask {
   readonly name: 'rewrite';
   readonly pieces: readonly Piece[];
-  /**
-   * Which of the rows each query is (2^32 - 1: none), so that none finds itself; undefined where
-   * recall is not measured on these rows.
-   */
+  /** Which of the rows each query is (2^32 - 1: none); undefined: recall is not measured on them. */
   readonly places: Uint32Array | undefined;
 }
 
