@@ -159,7 +159,7 @@ export interface Piece extends Picks {
 export interface RewriteTask {
   readonly name: 'rewrite';
   readonly pieces: readonly Piece[];
-  /** Which of the rows each query is (2^32 - 1: none); undefined: recall is not measured on them. */
+  /** Which of the rows each query is (2^32 - 1: none); undefined: no recall is measured here. */
   readonly places: Uint32Array | undefined;
 }
 
