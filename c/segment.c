@@ -253,15 +253,13 @@ int32_t sv_ids_check(const uint8_t *table, size_t length, uint32_t n) {
   return 0;
 }
 
-/* find_one returns the first entry with a hash, by halving. */
+/* find_one returns the first entry with a hash, by halving. Where it goes on
+ * is computed, not branched to, as no one could foresee it. */
 static uint32_t find_one(const uint8_t *table, uint32_t n, uint64_t hash) {
-  uint32_t low = 0, high = n;
-  while (low < high) {
-    const uint32_t middle = low + (high - low) / 2;
-    if (hash_at(table, middle) < hash)
-      low = middle + 1;
-    else
-      high = middle;
+  uint32_t low = 0;
+  for (uint32_t left = n, half; left > 0; left -= half) {
+    half = left - left / 2;
+    low += half * (hash_at(table, low + half - 1) < hash);
   }
   return low < n && hash_at(table, low) == hash ? low : SV_NO_ROW;
 }
