@@ -267,12 +267,11 @@ int32_t sv_check_rows(int32_t metric, const float *rows, uint32_t n,
   return 0;
 }
 
-int32_t sv_norms(const float *rows, uint32_t n, uint32_t dim, float *norms) {
+void sv_norms(const float *rows, uint32_t n, uint32_t dim, float *norms) {
   for (uint32_t i = 0; i < n; i++) {
     const float *x = rows + (size_t)i * dim;
     norms[i] = (float)sqrt(dot_f64(x, x, dim));
   }
-  return 0;
 }
 
 uint32_t sv_route_dim(int32_t metric, uint32_t dim) {

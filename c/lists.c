@@ -76,9 +76,9 @@ static KERNEL void make_keys(const float *scores, double square, uint32_t k,
   }
 }
 
-int32_t sv_rank_lists(const float *routed, uint32_t dim, const float *packed,
-                      const float *half_norms, uint32_t k, uint32_t *order,
-                      float *distances, void *scratch) {
+void sv_rank_lists(const float *routed, uint32_t dim, const float *packed,
+                   const float *half_norms, uint32_t k, uint32_t *order,
+                   float *distances, void *scratch) {
   uint32_t *counts = scratch;
   uint32_t *keys = counts + (size_t)RADIX * 4;
   uint32_t *other_keys = keys + k, *other_order = other_keys + k;
@@ -92,7 +92,6 @@ int32_t sv_rank_lists(const float *routed, uint32_t dim, const float *packed,
   radix_pass(other_keys, other_order, k, 24, counts + (size_t)RADIX * 3,
              keys, order);
   memcpy(distances, keys, k * sizeof *keys);
-  return 0;
 }
 
 /* ---- one list after another -------------------------------------------- */
@@ -298,8 +297,7 @@ double gap_of(const float *distances, uint32_t j) {
   return ((double)distances[j] - (double)distances[0]) * root * sqrt(root);
 }
 
-int32_t sv_list_gaps(const uint32_t *order, const float *distances, uint32_t k,
-                     double *gaps) {
+void sv_list_gaps(const uint32_t *order, const float *distances, uint32_t k,
+                  double *gaps) {
   for (uint32_t j = 0; j < k; j++) gaps[order[j]] = gap_of(distances, j);
-  return 0;
 }

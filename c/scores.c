@@ -29,8 +29,8 @@ static float half_square(const float *x, uint32_t dim) {
   return (float)(sv_distance(SV_INNER_PRODUCT, x, x, dim) / -2);
 }
 
-int32_t sv_pack(const float *rows, uint32_t k, uint32_t dim, float *packed,
-                float *half_norms) {
+void sv_pack(const float *rows, uint32_t k, uint32_t dim, float *packed,
+             float *half_norms) {
   const uint32_t k_padded = round_up(k, SV_PACK_LANES);
   for (uint32_t j = 0; j < k_padded; j++) {
     const float *x = rows + (size_t)j * dim;
@@ -40,7 +40,6 @@ int32_t sv_pack(const float *rows, uint32_t k, uint32_t dim, float *packed,
       out[(size_t)t * SV_PACK_LANES] = j < k ? x[t] : 0;
     half_norms[j] = j < k ? half_square(x, dim) : INFINITY;
   }
-  return 0;
 }
 
 void sv_unpack(const float *packed, uint32_t k, uint32_t dim, float *rows) {

@@ -153,9 +153,9 @@ static void mean_of(const float *rows, uint32_t k, uint32_t dim,
     for (uint32_t t = 0; t < dim; t++) mean[t] += rows[t] * share;
 }
 
-int32_t sv_sieve_pack(const float *rows, const uint32_t *picks, uint32_t k,
-                      uint32_t dim, void *memory) {
-  if (k == 0) return SV_ERROR_ARGUMENT;
+void sv_sieve_pack(const float *rows, const uint32_t *picks, uint32_t k,
+                   uint32_t dim, void *memory) {
+  if (k == 0) return;
   const struct sieve at = lay_out(memory, k, dim);
   const uint32_t wide = round_up(k, LANES);
   const size_t pairs = pairs_of(dim);
@@ -179,7 +179,6 @@ int32_t sv_sieve_pack(const float *rows, const uint32_t *picks, uint32_t k,
     at.inverses[j] = scale > 0 ? 1 / scale : 0;
     at.offsets[j] = -square / 2 + slack_of(dim) * square;
   }
-  return 0;
 }
 
 /* fix_block brings m rows into fixed point, and zeros up to whole tiles. */

@@ -77,7 +77,6 @@ void *sv_alloc(size_t size);
 void sv_free(void *memory);
 
 /* ---- distance.c -------------------------------------------------------- */
-
 /* sv_distance returns the distance of a metric in f64: the value that
  * results carry. Components are widened before anything is added. */
 double sv_distance(int32_t metric, const float *x, const float *y,
@@ -89,7 +88,7 @@ int32_t sv_check_rows(int32_t metric, const float *rows, uint32_t n,
                       uint32_t dim, uint32_t *row);
 
 /* sv_norms writes |x| of each row, rounded from f64, to norms[n]. */
-int32_t sv_norms(const float *rows, uint32_t n, uint32_t dim, float *norms);
+void sv_norms(const float *rows, uint32_t n, uint32_t dim, float *norms);
 /* sv_route_rows writes the routed rows, n * sv_route_dim floats: dim, or for
  * SV_INNER_PRODUCT dim + 1; otherwise routed may be rows. Only that uses
  * max_norm; a longer row gets 0 as its last component. */
@@ -106,28 +105,26 @@ int32_t sv_route_query(int32_t metric, const float *query, uint32_t dim,
                        double *offset);
 
 /* ---- scores.c ---------------------------------------------------------- */
-
 /* sv_pack_size returns the floats that k packed rows take. */
 size_t sv_pack_size(uint32_t k, uint32_t dim);
 /* sv_pack writes k rows side by side: component t of row j is
  * packed[(j / 8 * dim + t) * 8 + j % 8]. half_norms receives |row|^2 / 2. Both
  * are filled to whole lanes with zeros, infinitely far. sv_unpack reverses. */
-int32_t sv_pack(const float *rows, uint32_t k, uint32_t dim, float *packed,
-                float *half_norms);
+void sv_pack(const float *rows, uint32_t k, uint32_t dim, float *packed,
+             float *half_norms);
 void sv_unpack(const float *packed, uint32_t k, uint32_t dim, float *rows);
 
 /* ---- sieve.c ----------------------------------------------------------- */
-
 /* A sieve is k vectors as f32 and in fixed point, for finding which of them
  * is nearest. Norms are at most 2e18. sv_sieve_size returns its bytes (0 when
  * over a limit), sv_sieve_scratch_size those the searches take; 16-aligned. */
 size_t sv_sieve_size(uint32_t k, uint32_t dim);
 size_t sv_sieve_scratch_size(uint32_t k, uint32_t dim);
 
-/* sv_sieve_pack builds the sieve of k >= 1 rows: those that picks[k] names,
+/* sv_sieve_pack builds the sieve of k rows: those that picks[k] names,
  * or the first k when picks is NULL. */
-int32_t sv_sieve_pack(const float *rows, const uint32_t *picks, uint32_t k,
-                      uint32_t dim, void *sieve);
+void sv_sieve_pack(const float *rows, const uint32_t *picks, uint32_t k,
+                   uint32_t dim, void *sieve);
 
 /* sv_assign finds for each of n rows which of the k >= 1 vectors of a sieve
  * is nearest: lists[n] receives the index with the least sv_squared_l2, the
@@ -150,7 +147,6 @@ int32_t sv_neighbors(const float *rows, const uint32_t *lists, uint32_t n,
                      void *scratch);
 
 /* ---- quantize.c -------------------------------------------------------- */
-
 /* sv_f16_encode rounds n floats to IEEE half precision, to nearest even;
  * OUT_OF_F16 when one would become infinite. sv_f16_decode widens n halves,
  * exactly; safe for untrusted bytes. */
@@ -158,7 +154,6 @@ int32_t sv_f16_encode(const float *values, size_t n, uint16_t *halves);
 int32_t sv_f16_decode(const uint16_t *halves, size_t n, float *values);
 
 /* ---- topk.c ------------------------------------------------------------ */
-
 /* The k nearest seen so far, as a max-heap by (distance, row): the worst is
  * first. distances and rows hold k entries each. */
 struct sv_topk {
@@ -173,7 +168,6 @@ int32_t sv_topk_push(struct sv_topk *top, double distance, uint32_t row);
 void sv_topk_sort(struct sv_topk *top);
 
 /* ---- kmeans.c ---------------------------------------------------------- */
-
 enum sv_kmeans_stop {
   SV_KMEANS_RUNNING = 0,
   SV_KMEANS_CONVERGED = 1, /* an iteration improved by less than tolerance */
@@ -263,23 +257,21 @@ int32_t sv_add_rows(const float *rows, const uint32_t *lists, uint32_t n,
 int32_t sv_sample(uint32_t n, uint32_t m, uint64_t seed, uint32_t *picks);
 
 /* ---- lists.c ----------------------------------------------------------- */
-
 /* sv_rank_lists orders all k lists by squared distance of the routed query
  * to their centroids, nearest first: order[k] and distances[k], the latter
  * in that order. scratch holds sv_rank_scratch_size(k) bytes. */
 size_t sv_rank_scratch_size(uint32_t k);
 size_t sv_list_ranking_size(uint32_t k, uint32_t dim); /* dim: routed */
-int32_t sv_rank_lists(const float *routed, uint32_t dim, const float *packed,
-                      const float *half_norms, uint32_t k, uint32_t *order,
-                      float *distances, void *scratch);
+void sv_rank_lists(const float *routed, uint32_t dim, const float *packed,
+                   const float *half_norms, uint32_t k, uint32_t *order,
+                   float *distances, void *scratch);
 
 /* sv_list_gaps writes to gaps[list] what stop_ratio * r^2 must reach for a
  * scan to visit it: (D_j - D_0) (j + 1)^0.75, j its place, D the distances. */
-int32_t sv_list_gaps(const uint32_t *order, const float *distances, uint32_t k,
-                     double *gaps);
+void sv_list_gaps(const uint32_t *order, const float *distances, uint32_t k,
+                  double *gaps);
 
 /* ---- codes.c ----------------------------------------------------------- */
-
 /* Rows of 32 components or more have codes, four bits each, block by block:
  * list l is rows [starts[l], starts[l + 1]), cut into blocks of sv_block_rows.
  * sv_codes_size returns the bytes of one block of n rows. */
@@ -308,7 +300,6 @@ void sv_signs_build(int32_t metric, const float *origin, uint32_t dim,
                     float *scratch);
 
 /* ---- scan.c ------------------------------------------------------------ */
-
 /* A run of rows of one list. vectors and codes are NULL while they are not
  * resident; signs may be; norms has |x| per row (NULL for squared L2). Rows
  * are numbered first_row, first_row + 1, ... across the whole index. */
@@ -389,7 +380,6 @@ int32_t sv_scan_ahead(struct sv_scan *scan, int32_t vectors, uint32_t most,
                       uint32_t *places);
 
 /* ---- segment.c --------------------------------------------------------- */
-
 /* sv_order_by_list sorts row numbers by list, stable, to order[n] and
  * starts[n_lists + 1]. MALFORMED when a list is >= n_lists. */
 int32_t sv_order_by_list(const uint32_t *lists, uint32_t n, uint32_t n_lists,
@@ -434,7 +424,6 @@ int32_t sv_ids_find(const uint8_t *table, uint32_t n, const uint64_t *hashes,
                     uint32_t m, uint32_t *entries);
 
 /* ---- seal.c ------------------------------------------------------------ */
-
 /* sv_hash: BLAKE2b-256; sv_derive: keyed, of 16 <= out_length <= 64 bytes. */
 int32_t sv_hash(const uint8_t *bytes, size_t length, uint8_t out[32]);
 int32_t sv_derive(const uint8_t key[32], const uint8_t *context,

@@ -3,12 +3,16 @@ import type { Arena, Core } from './core.js';
 import type { IndexConfig } from './manifest.js';
 import { isRouted, routeDimension, routeRows } from './metric.js';
 import { Sieve } from './sieve.js';
-import type { RecallCurve } from './stop-ratio.js';
 
 const LANES = 8;
 /** Bytes of rows routed at a time, and the least rows that keep the kernel busy. */
 const ROUTE_BYTES = 1 << 19;
 const LEAST_ROWS = 32;
+
+/** Memory for the origin of codes, and to encode them with. */
+export function takeOrigin(arena: Arena, dimension: number): number {
+  return arena.take(dimension * 12 + 384);
+}
 
 /** Centroids packed for ranking and, once rows are assigned, as a sieve. */
 export class Clustering {
@@ -16,34 +20,26 @@ export class Clustering {
   readonly nLists: number;
   readonly config: IndexConfig;
   readonly maxNorm: number;
-  /** Undefined while training. */
-  readonly curve: RecallCurve | undefined;
-  /** Names the object it came from; empty while training. */
-  readonly name: string;
   readonly packed: number;
   readonly halfNorms: number;
   /** Memory that lives as long as it. */
   readonly arena: Arena;
+  /** What codes of rows in lists lie about (`sv_codes_encode`); 0 until some were assigned. */
+  origin = 0;
   #sieve: Sieve | undefined;
-  #uses = 0;
 
-  constructor(
-    core: Core, config: IndexConfig, centroids: Float32Array, maxNorm: number,
-    curve?: RecallCurve, name = '',
-  ) {
+  constructor(core: Core, config: IndexConfig, centroids: Float32Array, maxNorm: number) {
     this.core = core;
     this.config = config;
     this.maxNorm = maxNorm;
-    this.curve = curve;
-    this.name = name;
     const dim = this.dimension;
     this.nLists = centroids.length / dim;
     this.arena = core.arena();
     this.packed = this.arena.take(core.exports.sv_pack_size(this.nLists, dim) * 4);
-    this.halfNorms = this.arena.take(Math.ceil(this.nLists / LANES) * LANES * 4);
-    core.withScratch((s) => core.check(core.exports.sv_pack(
+    this.halfNorms = this.arena.take((this.nLists + LANES) * 4);
+    core.withScratch((s) => core.exports.sv_pack(
       s.put(centroids), this.nLists, dim, this.packed, this.halfNorms,
-    ), 'centroids'));
+    ));
   }
 
   /** The routed dimension, that of the centroids. */
@@ -51,13 +47,15 @@ export class Clustering {
     return routeDimension(this.config.metric, this.config.dimension);
   }
 
-  /** The centroids as a sieve, out of the packed matrix. */
-  #pack(): Sieve {
-    const { core, dimension, nLists } = this;
+  /** What queries do without: the centroids as a sieve, and their mean. */
+  #forRows(): Sieve {
+    const { arena, core, dimension, nLists } = this;
     return core.withScratch((s) => {
       const rows = s.take(nLists * dimension * 4);
       core.exports.sv_unpack(this.packed, nLists, dimension, rows);
-      return new Sieve(core, this.arena, rows, nLists, dimension);
+      this.origin = takeOrigin(arena, dimension);
+      core.exports.sv_codes_origin(0, rows, nLists, dimension, this.origin);
+      return new Sieve(core, arena, rows, nLists, dimension);
     });
   }
 
@@ -71,8 +69,7 @@ export class Clustering {
     visit?: (routed: number, first: number, count: number) => void,
   ): void {
     const { core } = this;
-    // Queries do without.
-    const sieve = this.#sieve ??= this.#pack();
+    const sieve = this.#sieve ??= this.#forRows();
     core.withScratch((s) => {
       const scratch = sieve.scratch(s);
       const most = Math.max(LEAST_ROWS, Math.floor(ROUTE_BYTES / (this.dimension * 4)));
@@ -89,14 +86,7 @@ export class Clustering {
     });
   }
 
-  use(): this {
-    this.#uses++;
-    return this;
-  }
-
-  /** Gives up one use; the last one frees. */
   free(): void {
-    if (--this.#uses > 0) return;
     this.arena.free();
   }
 }

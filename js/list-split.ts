@@ -120,9 +120,10 @@ async function reseat(
 
 /** Writes the rows of runs as segments, in the lists that they now belong to. */
 async function moveRows(
-  config: IndexConfig, runs: readonly Run[], nLists: number, recall: MovedRecall, draft: Draft,
+  runs: readonly Run[], clustering: Clustering, recall: MovedRecall, draft: Draft,
 ): Promise<SegmentEntry[]> {
   const { context } = draft;
+  const { config } = clustering;
   const pieces = runs.flatMap(({ entry, rows }): Piece[] => {
     const whole = { entry, rows, from: rows[0] ?? 0, to: (rows.at(-1) ?? -1) + 1 };
     return cutPiece(whole, config, MERGE_BYTES);
@@ -133,7 +134,7 @@ async function moveRows(
     try {
       const batch = await readPieces(context, arena, group, config);
       const lists = recall.assign(arena, batch);
-      const { entry, bytes } = packSegment(context, config, batch, nLists, lists);
+      const { entry, bytes } = packSegment(context, config, batch, clustering, lists);
       await draft.write(entry.object, bytes);
       moved.push(entry);
     } finally {
@@ -156,7 +157,6 @@ async function move(
   { centroids, maxNorm }: Reseated, before: RecallCurve, draft: Draft,
 ): Promise<Moved> {
   const clustering = new Clustering(core, config, centroids, maxNorm);
-  clustering.use();
   const arena = core.arena();
   let recall: MovedRecall | undefined;
   try {
@@ -164,7 +164,7 @@ async function move(
     const places = drawEvenly(runs, QUERIES);
     const { pointer, n } = await openRouted(store, config, arena, runs, places, maxNorm);
     recall = new MovedRecall(core, clustering, places, core.floats(pointer, n * dimension));
-    const segments = await moveRows(config, runs, nLists, recall, draft);
+    const segments = await moveRows(runs, clustering, recall, draft);
     const params = encodeParams(maxNorm, await recall.curve(before));
     const { ref: object, bytes } = sealCentroids(draft.context, centroids, params);
     await draft.write(object, bytes);

@@ -74,7 +74,7 @@ async function rewrite(
   try {
     const batch = await readPieces(context, arena, pieces, config);
     const lists = snapshot.clustering && assignBatch(arena, snapshot.clustering, batch);
-    const { entry, bytes } = packSegment(context, config, batch, snapshot.nLists, lists);
+    const { entry, bytes } = packSegment(context, config, batch, snapshot.clustering, lists);
     await draft.write(entry.object, bytes);
     return entry;
   } finally {

@@ -1,6 +1,6 @@
 /** Rows in wasm memory become a sealed segment: the one way in of upsert, merge and training. */
 import { gatherBlobs, textSection } from './blobs.js';
-import type { Clustering } from './clustering.js';
+import { type Clustering, takeOrigin } from './clustering.js';
 import type { Arena, Core } from './core.js';
 import { type IndexConfig, type SegmentEntry, vectorBytes } from './manifest.js';
 import { coreMetric } from './metric.js';
@@ -50,11 +50,12 @@ export function hashIds(context: ObjectContext, epoch: number, ids: readonly str
  * list and rows, of the lists that have any.
  */
 function listSections(
-  { core, config: { metric, dimension }, s }: Packing, vectors: number, starts: number,
-  counts: Uint32Array,
+  { core, config: { metric, dimension }, s }: Packing, { n, vectors }: RowBatch, starts: number,
+  counts: Uint32Array, clustering: Clustering | undefined,
 ): [SectionSource, SectionSource] {
   const nLists = counts.length || 1;
-  const origin = s.take(dimension * 12 + 384);
+  const origin = clustering?.origin ?? takeOrigin(s, dimension);
+  if (!clustering) core.exports.sv_codes_origin(coreMetric(metric), vectors, n, dimension, origin);
   const encode = (out: number): number => core.exports.sv_codes_encode(
     coreMetric(metric), vectors, dimension, starts, nLists, origin, out,
   );
@@ -126,30 +127,29 @@ function storedVectors({ core, config, s }: Packing, batch: RowBatch): SectionSo
 }
 
 /**
- * Seals a batch as a segment, in the order of the lists of its rows when it has any. The batch
- * stays the caller's.
+ * Seals a batch as a segment, in the order of the lists of its rows when they have any (u32 each,
+ * at `lists`). The batch stays the caller's.
  */
 export function packSegment(
-  context: ObjectContext, config: IndexConfig, batch: RowBatch, nLists: number,
-  lists: number | undefined,
+  context: ObjectContext, config: IndexConfig, batch: RowBatch, clustering?: Clustering, lists = 0,
 ): PackedSegment {
   const { core } = context;
   return core.withScratch((s) => {
     const none = new Uint32Array();
     const packing = { core, config, s };
-    const { batch: rows, order, counts, starts }: Ordered = lists === undefined
-      ? { batch, order: none, counts: none, starts: s.put(Uint32Array.of(0, batch.n)) }
-      : orderByList(packing, batch, nLists, lists);
+    const { batch: rows, order, counts, starts }: Ordered = clustering
+      ? orderByList(packing, batch, clustering.nLists, lists)
+      : { batch, order: none, counts: none, starts: s.put(Uint32Array.of(0, batch.n)) };
     // Before the codes, which are of the vectors as they are read again.
     const vectors = storedVectors(packing, rows);
     // In the order of SECTIONS.
     const sections = [
-      ...listSections(packing, rows.vectors, starts, counts), vectors, rows.ids,
+      ...listSections(packing, rows, starts, counts, clustering), vectors, rows.ids,
       idTable(context, s, rows.ids, rows.n), rows.metadata, rows.contents,
     ];
     const { ref, bytes } = sealObject(context, 'segment', sections);
     const entry: SegmentEntry = {
-      object: ref, rows: rows.n, listed: lists !== undefined, dead: 0, tombstones: undefined,
+      object: ref, rows: rows.n, listed: clustering !== undefined, dead: 0, tombstones: undefined,
       deadRows: none,
     };
     return { entry, bytes, order, counts };

@@ -156,7 +156,7 @@ export class Scan {
     const probes = Math.min(nProbes ?? nLists, nLists);
     set('nProbes', probes);
     // Of a share s of the rows the k-th nearest is about the (k / s)-th of all.
-    const stop = clustering?.curve && nProbes === undefined
+    const stop = clustering && nProbes === undefined
       ? stopRatio(clustering.curve, targetRecall, k / share) : Infinity;
     view.setFloat32(this.#pointer + SCAN.stopRatio, stop, true);
     const exhaustive = probes >= nLists && stop === Infinity;

@@ -13,8 +13,7 @@ export class Sieve {
     this.#dim = dim;
     this.n = n;
     this.pointer = arena.take(core.exports.sv_sieve_size(n, dim));
-    if (n === 0) return;
-    core.check(core.exports.sv_sieve_pack(rows, 0, n, dim, this.pointer), 'centroids');
+    core.exports.sv_sieve_pack(rows, 0, n, dim, this.pointer);
   }
 
   /** The scratch that its functions need, in memory of the arena. */

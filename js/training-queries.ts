@@ -17,11 +17,11 @@ function listGaps(
     const order = s.take(nLists * 4);
     const distances = s.take(nLists * 4);
     const gaps = s.take(nLists * 8);
-    core.check(core.exports.sv_rank_lists(
+    core.exports.sv_rank_lists(
       s.put(query), dimension, packed, halfNorms, nLists, order, distances,
       s.take(core.exports.sv_rank_scratch_size(nLists)),
-    ), 'queries');
-    core.check(core.exports.sv_list_gaps(order, distances, nLists, gaps), 'queries');
+    );
+    core.exports.sv_list_gaps(order, distances, nLists, gaps);
     return { gaps: core.doubles(gaps, nLists), nearest: core.view.getFloat32(distances, true) };
   });
 }

@@ -179,7 +179,7 @@ export class TrainingTasks {
 
   async #rewrite({ pieces, places }: RewriteTask): Promise<RewriteResult> {
     const core = this.#core;
-    const { nLists } = this.#known.clustering;
+    const { clustering } = this.#known;
     const arena = core.arena();
     try {
       const batch = await readPieces(this.#context, arena, pieces, this.#config, this.#kept);
@@ -188,7 +188,7 @@ export class TrainingTasks {
       const distances = arena.take(batch.n * 4);
       const skip = places && arena.put(places);
       const error = await this.#assign(batch, { lists, distances }, skip);
-      return { ...packSegment(this.#context, this.#config, batch, nLists, lists), error };
+      return { ...packSegment(this.#context, this.#config, batch, clustering, lists), error };
     } finally {
       arena.free();
     }

@@ -58,7 +58,7 @@ function packRows(
       contents: section(blobSection(rows.contents.slice(from, to))),
     };
     const lists = clustering && assignBatch(s, clustering, batch);
-    return packSegment(store, config, batch, snapshot.nLists, lists);
+    return packSegment(store, config, batch, clustering, lists);
   });
 }
 

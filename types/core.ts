@@ -9,7 +9,7 @@ export interface CoreExports {
 
   sv_distance(metric: number, x: number, y: number, dim: number): number;
   sv_check_rows(metric: number, rows: number, n: number, dim: number, row: number): number;
-  sv_norms(rows: number, n: number, dim: number, norms: number): number;
+  sv_norms(rows: number, n: number, dim: number, norms: number): void;
   sv_route_rows(
     metric: number, rows: number, n: number, dim: number, maxNorm: number, routed: number,
   ): number;
@@ -18,11 +18,11 @@ export interface CoreExports {
     scale: number, offset: number,
   ): number;
   sv_pack_size(k: number, dim: number): number;
-  sv_pack(rows: number, k: number, dim: number, packed: number, halfNorms: number): number;
+  sv_pack(rows: number, k: number, dim: number, packed: number, halfNorms: number): void;
   sv_unpack(packed: number, k: number, dim: number, rows: number): void;
   sv_sieve_size(k: number, dim: number): number;
   sv_sieve_scratch_size(k: number, dim: number): number;
-  sv_sieve_pack(rows: number, picks: number, k: number, dim: number, sieve: number): number;
+  sv_sieve_pack(rows: number, picks: number, k: number, dim: number, sieve: number): void;
   sv_assign(
     rows: number, n: number, dim: number, sieve: number, k: number, scratch: number,
     lists: number, distances: number,
@@ -61,8 +61,8 @@ export interface CoreExports {
   sv_rank_lists(
     routed: number, dim: number, packed: number, halfNorms: number, k: number,
     order: number, distances: number, scratch: number,
-  ): number;
-  sv_list_gaps(order: number, distances: number, k: number, gaps: number): number;
+  ): void;
+  sv_list_gaps(order: number, distances: number, k: number, gaps: number): void;
 
   sv_block_rows(dim: number): number;
   sv_codes_size(n: number, dim: number): number;

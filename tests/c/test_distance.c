@@ -159,7 +159,7 @@ static void norms(void) {
   for (uint32_t dim = 1; dim <= MAX_DIM; dim++) {
     float *rows = make(3 * dim * sizeof *rows), out[3];
     random_floats(rows, 3 * dim);
-    CHECK(sv_norms(rows, 3, dim, out) == 0);
+    sv_norms(rows, 3, dim, out);
     for (uint32_t i = 0; i < 3; i++) {
       const float *x = rows + (size_t)i * dim;
       const double norm = sqrt((double)dot_oracle(x, x, dim));
