@@ -197,6 +197,11 @@ struct sign_terms {
   const uint8_t *ratios, *planes, *tables;
 };
 
+/* signs_visit says whether a block has signs: they are made when it is visited
+ * for the second time, from its codes, about the origin. */
+int signs_visit(int32_t metric, const float *origin, uint32_t dim, uint32_t n,
+                const uint8_t *codes, uint8_t *signs, void *scratch);
+
 /* signs_prepare makes them of what codes say of the block. */
 void signs_prepare(struct probe *probe, const struct code_terms *codes,
                    const uint8_t *signs, uint32_t n,

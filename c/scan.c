@@ -260,8 +260,11 @@ static int32_t scan_codes(struct sv_scan *scan, uint32_t place,
     probe_prepare(probe, scan->metric, scan->query,
                   scan->origins[block->origin], scan->dim);
   probe_block(probe, block->codes, block->n_rows, scan->z, &terms);
-  const int looks = block->signs && !(scan->z > 1) &&
-                    scan->bounds.count == scan->bounds.k;
+  const int looks =
+      block->signs && !(scan->z > 1) && scan->bounds.count == scan->bounds.k &&
+      signs_visit(scan->metric, scan->origins[block->origin], scan->dim,
+                  block->n_rows, block->codes, block->signs,
+                  scan->sign_scratch);
   if (looks) signs_prepare(probe, &terms, block->signs, block->n_rows, &signs);
   for (; scan->row < block->n_rows; scan->row += RUN) {
     const uint32_t left = block->n_rows - scan->row;

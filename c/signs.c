@@ -15,7 +15,7 @@
  * up four components at a time (Andre, Kermarrec and Le Scouarnec 2015), in
  * tables that a query makes per segment.
  *
- *   signs: share f32 | unit f32 | 0 f32 * 2
+ *   signs: share f32 | unit f32 | visits u32 | 0 u32
  *          | shift f32 * n, to whole 4: that of the codes less v.r~ - f (R v).b
  *            (twice, under squared L2)
  *          | ratio u8 * n, to whole 16: f / unit
@@ -24,7 +24,7 @@
  *            is not negative
  *          | 16 bytes
  *
- * They are made of the codes when these come into memory, and never stored.
+ * They are made of codes in memory, and never stored.
  *
  * Decisions:
  *  1. Rows are dropped at three deviations, and no others: one in 740 of those
@@ -35,7 +35,9 @@
  *  3. R is what makes the error normal whatever the data: without it, rows and
  *     queries that lie along the same few axes err by many times as much.
  *  4. Entries of tables have six bits, so that four of them add up in a byte.
- *  5. Kernels are functions that are not inlined; see sieve.c.
+ *  5. They are made when a block is visited for the second time: what is cold
+ *     is answered sooner without.
+ *  6. Kernels are functions that are not inlined; see sieve.c.
  */
 #include "sv.h"
 #include "internal.h"
@@ -52,8 +54,14 @@
 #define TABLE 16u    /* entries for four components */
 #define MOST 63u
 
+/* Sums of one turned row x: of |x|, x^2, v x and v sign(x). */
+struct sums {
+  float absolute, square, dot, sign_dot;
+};
+
 struct sign_head {
-  float share, unit, zero[2];
+  float share, unit;
+  uint32_t visits, zero;
 };
 
 static uint32_t columns_of(uint32_t dim) { return round_up(dim, 8) / COLUMN; }
@@ -63,6 +71,10 @@ size_t sv_signs_size(uint32_t n, uint32_t dim) {
   return sizeof(struct sign_head) + (size_t)round_up(n, 4) * 4 +
          round_up(n, ABREAST) +
          (size_t)pad16((uint64_t)n * columns_of(dim) + ABREAST);
+}
+
+size_t sv_signs_scratch_size(uint32_t dim) {
+  return (size_t)padded_of(dim) * 12 + sv_block_rows(dim) * sizeof(struct sums);
 }
 
 /* Where the parts of signs are. */
@@ -80,11 +92,6 @@ static struct parts parts_of(uint8_t *signs, uint32_t n) {
 }
 
 /* ---- of codes ---------------------------------------------------------- */
-
-/* Sums of one turned row x: of |x|, x^2, v x and v sign(x). */
-struct sums {
-  float absolute, square, dot, sign_dot;
-};
 
 static float fold(const float s[4]) { return (s[0] + s[2]) + (s[1] + s[3]); }
 
@@ -204,9 +211,9 @@ static void finish_row(const struct sums *sums, float step, float twice,
   *shift -= twice * (sums->dot - f * sums->sign_dot);
 }
 
-void sv_signs_build(int32_t metric, const float *origin, uint32_t dim,
-                    uint32_t n, const uint8_t *codes, uint8_t *signs,
-                    float *scratch) {
+static void build(int32_t metric, const float *origin, uint32_t dim,
+                  uint32_t n, const uint8_t *codes, uint8_t *signs,
+                  float *scratch) {
   const uint32_t padded = padded_of(dim), columns = columns_of(dim);
   float *x = scratch, *v = x + padded;
   uint32_t *flips = (uint32_t *)(void *)(v + padded);
@@ -240,6 +247,15 @@ void sv_signs_build(int32_t metric, const float *origin, uint32_t dim,
     finish_row(sums + i, steps[i], metric == SV_SQUARED_L2 ? 2 : 1, dim, head,
                at.ratios + i, at.shifts + i);
   }
+}
+
+int signs_visit(int32_t metric, const float *origin, uint32_t dim, uint32_t n,
+                const uint8_t *codes, uint8_t *signs, void *scratch) {
+  struct sign_head *head = (struct sign_head *)(void *)signs;
+  const uint32_t before = head->visits;
+  if (before == 1) build(metric, origin, dim, n, codes, signs, scratch);
+  head->visits = before + (before < 2);
+  return before > 0;
 }
 
 /* ---- queries ----------------------------------------------------------- */

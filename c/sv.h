@@ -291,21 +291,21 @@ double sv_codes_encode(int32_t metric, const float *rows, uint32_t dim,
 /* sv_probe_size returns the bytes a query takes per origin. */
 size_t sv_probe_size(uint32_t dim);
 
-/* sv_signs_build writes what a first look at a block of n rows takes, out of
- * its codes: sv_signs_size bytes, 16-aligned; none under 64 components.
- * scratch holds 3 dim + 4 n floats, dim rounded up to 32. */
+/* sv_signs_size returns the bytes that a first look at a block of n rows takes
+ * (signs.c), none under 64 components; sv_signs_scratch_size, what making them
+ * takes. */
 size_t sv_signs_size(uint32_t n, uint32_t dim);
-void sv_signs_build(int32_t metric, const float *origin, uint32_t dim,
-                    uint32_t n, const uint8_t *codes, uint8_t *signs,
-                    float *scratch);
+size_t sv_signs_scratch_size(uint32_t dim);
 
 /* ---- scan.c ------------------------------------------------------------ */
 /* A run of rows of one list. vectors and codes are NULL while they are not
- * resident; signs may be; norms has |x| per row (NULL for squared L2). Rows
- * are numbered first_row, first_row + 1, ... across the whole index. */
+ * resident; norms has |x| per row (NULL for squared L2). signs, or NULL, is
+ * memory for sv_signs_size bytes, 0 at first, which a scan fills. Rows are
+ * numbered first_row, first_row + 1, ... across the whole index. */
 struct sv_block {
   const float *vectors, *norms;
-  const uint8_t *codes, *signs;
+  const uint8_t *codes;
+  uint8_t *signs;
   uint32_t n_rows, first_row, origin;
 };
 
@@ -336,6 +336,7 @@ struct sv_scan {
   void *rank_scratch;          /* sv_list_ranking_size */
   const float *list_codes;     /* NULL, or the origin of the centroids (to
                                   whole 32) and their codes, as one list */
+  void *sign_scratch;          /* sv_signs_scratch_size */
   double query_norm;           /* |query| */
   double scale, offset;        /* from sv_route_query */
   float max_norm, stop_ratio;  /* see sv_scan_run */

@@ -18,9 +18,9 @@ const SCAN = {
   query: 0, blocks: 4, listStarts: 8, order: 12, orderDistances: 16, live: 20, origins: 24,
   probes: 28, candidates: 32, k: 36, count: 40, distances: 44, rows: 48, boundsK: 52,
   boundsDistances: 60, boundsRows: 64, packed: 68, halfNorms: 72, routed: 76, rankScratch: 80,
-  listCodes: 84, maxNorm: 112, stopRatio: 116, z: 120, metric: 124, dim: 128, nLists: 132,
-  nProbes: 136, minProbes: 140, nOrigins: 144, room: 148, nCandidates: 152, position: 156,
-  rowsScanned: 168, size: 184,
+  listCodes: 84, signScratch: 88, maxNorm: 120, stopRatio: 124, z: 128, metric: 132, dim: 136,
+  nLists: 140, nProbes: 144, minProbes: 148, nOrigins: 152, room: 156, nCandidates: 160,
+  position: 164, rowsScanned: 176, size: 192,
 } as const;
 type Field = keyof typeof SCAN;
 /** What a scan may want (enum sv_scan_wants). */
@@ -67,6 +67,7 @@ function layOut({ core, manifest, nOrigins, nLists, clustering }: Snapshot, k: n
     distances: k * 8, boundsDistances: bounds * 8,
     rows: k * 4, boundsRows: bounds * 4,
     order: nLists * 4, orderDistances: nLists * 4,
+    signScratch: coded ? exports.sv_signs_scratch_size(config.dimension) : 0,
     rankScratch: clustering ? exports.sv_list_ranking_size(nLists, routed) : 0,
   };
 }

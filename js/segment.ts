@@ -130,19 +130,13 @@ export class Segment {
 
   async #openCodes(block: number): Promise<Entry<true>> {
     const { core } = this.reader.context;
-    const { dimension, metric } = this.config;
-    const { codes, codesAt, rows } = this.blocks;
+    const { codes, codesAt } = this.blocks;
     const from = codesAt[block] ?? 0;
     const length = this.#codeLength(block);
     return this.#hold(codes, block, this.codeBytes(block), (pointer) =>
       this.#gathered.open(SECTIONS.codes, from, from + length, (plain) => {
         core.move(pointer, plain, length);
-        if (this.#signLength(block) === 0) return;
-        const n = rows[block] ?? 0;
-        core.withScratch((s) => core.exports.sv_signs_build(
-          coreMetric(metric), s.put(this.origin), dimension, n, pointer, pointer + length,
-          s.take((3 * Math.ceil(dimension / 32) * 32 + 4 * n) * 4),
-        ));
+        core.fill(pointer + length, this.#signLength(block), 0);
       }));
   }
 

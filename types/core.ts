@@ -75,10 +75,7 @@ export interface CoreExports {
   ): number;
   sv_probe_size(dim: number): number;
   sv_signs_size(n: number, dim: number): number;
-  sv_signs_build(
-    metric: number, origin: number, dim: number, n: number, codes: number, signs: number,
-    scratch: number,
-  ): void;
+  sv_signs_scratch_size(dim: number): number;
 
   sv_scan_run(scan: number): number;
   sv_scan_begin(scan: number): number;

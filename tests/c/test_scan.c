@@ -1,6 +1,8 @@
 /* sv_scan_run (scan.c) against brute force: every row, in f64, sorted. What
  * holds by vectors holds by codes as well. */
+#define SV_ALLOCATOR
 #include "check.h"
+#include "internal.h"
 #include "sv.h"
 
 #define MAX_ROWS 400u
@@ -76,9 +78,11 @@ static void encode(struct index *ix, uint32_t b) {
   ix->signs[b] = make(sv_signs_size(n, dim));
   block->signs = sv_signs_size(n, dim) > 0 ? ix->signs[b] : NULL;
   if (!block->signs) return;
-  float *scratch = make((3 * (dim + 31) / 32 * 32 + 4 * n) * sizeof *scratch);
-  sv_signs_build(ix->metric, ix->origins[b], dim, n, block->codes, ix->signs[b],
-                 scratch);
+  void *scratch = make(sv_signs_scratch_size(dim));
+  memset(block->signs, 0, sv_signs_size(n, dim));
+  for (uint32_t visits = random_below(4); visits > 0; visits--)
+    signs_visit(ix->metric, ix->origins[b], dim, n, block->codes, block->signs,
+                scratch);
   free(scratch);
 }
 
@@ -151,6 +155,7 @@ static void add_codes(struct sv_scan *scan, const struct index *ix) {
   scan->probes = make(MAX_BLOCKS * probe);
   for (uint32_t i = 0; i < MAX_BLOCKS; i++)
     memset((uint8_t *)scan->probes + i * probe, 255, 4);
+  scan->sign_scratch = make(sv_signs_scratch_size(ix->dim));
   scan->room = 64;
   scan->candidates = make(scan->room * sizeof *scan->candidates);
   scan->bounds.k = scan->top.k;
@@ -206,6 +211,7 @@ static void drop_scan(struct sv_scan *scan) {
   free(scan->bounds.rows);
   free(scan->candidates);
   free(scan->probes);
+  free(scan->sign_scratch);
 }
 
 struct expected {

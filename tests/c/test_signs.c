@@ -105,8 +105,11 @@ static void count_sample(int32_t metric, const struct sample *s,
   for (size_t i = 0; i < floats; i++) rows[floats + i] = normal();
   sv_codes_origin(metric, rows, 2 * s->n, s->dim, origin);
   sv_codes_encode(metric, rows, s->dim, starts, 2, origin, codes);
-  float *scratch = make((3 * padded_of(s->dim) + 4 * s->n) * sizeof *scratch);
-  sv_signs_build(metric, origin, s->dim, s->n, codes, signs, scratch);
+  void *scratch = make(sv_signs_scratch_size(s->dim));
+  memset(signs, 0, sv_signs_size(s->n, s->dim));
+  for (int visit = 0; visit < 3; visit++)
+    CHECK(signs_visit(metric, origin, s->dim, s->n, codes, signs, scratch) ==
+          (visit > 0));
   free(scratch);
   probe_prepare(probe, metric, s->query, origin, s->dim);
   probe_block(probe, codes, s->n, 1, &code_terms);

@@ -274,7 +274,7 @@ describe('the C', () => {
       lists: ['scores', 'distance', 'codes'],
       codes: ['distance'],
       estimate: [],
-      signs: [],
+      signs: ['codes'],
       turn: [],
       scan: ['codes', 'lists', 'distance', 'topk'],
     };
