@@ -74,8 +74,8 @@ export async function readVectors(
 ): Promise<void> {
   const { core } = reader.context;
   const all = { from: rows[0] ?? 0, to: (rows.at(-1) ?? -1) + 1 };
-  const place = kept?.find(reader.ref, all);
-  if (place !== undefined) {
+  const place = rows.length && kept?.find(reader.ref, all);
+  if (place) {
     takeRows(core, config, all, rows, place, out);
     return onRows?.(rows.length);
   }
