@@ -131,9 +131,8 @@ export class KeptRows {
 
   /** Where the rows of a window of a segment are, if all of them were kept. */
   find({ id }: ObjectRef, { from, to }: Window): number | undefined {
-    const object = hex(id);
     const run = this.#runs.find((one) =>
-      one.object === object && one.from <= from && to <= one.to);
+      one.object === hex(id) && one.from <= from && to <= one.to);
     return run && run.pointer + (from - run.from) * vectorBytes(this.#config);
   }
 

@@ -96,11 +96,11 @@ export class TrainingTasks {
     const n = picks.reduce((sum, { rows }) => sum + rows.length, 0);
     const { dimension } = this.#config;
     const arena = core.arena();
-    const held = { arena, pointer: arena.take(Math.max(room, n) * dimension * 4), n };
-    this.#rows = held;
-    await openPicks(this.#context, this.#config, picks, held, this.#kept, this.#tick);
+    const pointer = arena.take(Math.max(room, n) * dimension * 4);
+    this.#rows = { arena, pointer, n };
+    await openPicks(this.#context, this.#config, picks, this.#rows, this.#kept, this.#tick);
     if (room > 0) return undefined;
-    const rows = core.floats(held.pointer, n * dimension);
+    const rows = core.floats(pointer, n * dimension);
     this.#drop();
     return rows;
   }
@@ -183,7 +183,6 @@ export class TrainingTasks {
     const arena = core.arena();
     try {
       const batch = await readPieces(this.#context, arena, pieces, this.#config, this.#kept);
-      await this.#tick(0.1);
       const lists = arena.take(batch.n * 4);
       const distances = arena.take(batch.n * 4);
       const skip = places && arena.put(places);
