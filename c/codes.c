@@ -12,9 +12,11 @@
  *   block: scale f32 | |c|^2, or |m + c|^2 but under squared L2, f32
  *          | reach f32 | 0 f32
  *          | center i8 * dim, to whole 32 (with 0)
- *          | row * n, of dim to whole 32 (with k = 8) components k in four
- *            bits: word w (16 bits) of each 16 bytes g holds the components
- *            32 g + 8 j + w in its bits 4 j .. 4 j + 3
+ *          | row * n, four bits a component k: word w (16 bits) of each 16
+ *            bytes g holds the components 32 g + 8 j + w in its bits 4 j ..
+ *            4 j + 3; of the last components, fewer than 32, in ceil(m / 4)
+ *            words, word w holds every ceil(m / 4)-th from the w-th on
+ *          | 0 to whole 16
  *          | step f32 * n, to whole 4 | shift f32 * n, to whole 4 (with 0)
  *
  * with c = scale center, r ~ r~ = step (k - 7.5), |r - r~| <= step sqrt(dim)/2,
@@ -53,8 +55,6 @@
 #define LEAST_DIM 32u
 #define ORIGIN_ROWS 1024u /* near the mean will do */
 
-static uint32_t stride_of(uint32_t dim) { return padded_of(dim) / 2; }
-
 uint32_t sv_block_rows(uint32_t dim) {
   const uint32_t rows = BLOCK_BYTES / (4 * dim);
   return rows < LEAST_ROWS ? LEAST_ROWS : rows;
@@ -63,7 +63,7 @@ uint32_t sv_block_rows(uint32_t dim) {
 double sv_codes_size(uint32_t n, uint32_t dim) {
   if (dim < LEAST_DIM || n == 0) return 0;
   return (double)sizeof(struct code_head) + padded_of(dim) +
-         (double)n * stride_of(dim) + 8.0 * round_up(n, 4);
+         (double)pad16((uint64_t)n * code_stride(dim)) + 8.0 * round_up(n, 4);
 }
 
 /* ---- encoding ---------------------------------------------------------- */
@@ -143,13 +143,14 @@ static inline v128_t level_i32x4(const float *r, v128_t inverse) {
   return wasm_i32x4_min(y, wasm_i32x4_const_splat(15));
 }
 
-/* quantise codes the residual of one row, of whole groups. */
+/* quantise codes the residual of one row: whole groups to code, what is left
+ * to a group of its own. */
 static KERNEL struct sums quantise(const float *r, const float *v,
-                                   float inverse, uint32_t padded,
-                                   uint8_t *code) {
+                                   float inverse, uint32_t dim,
+                                   uint8_t *code, uint8_t tail[16]) {
   v128_t rr = wasm_f32x4_const_splat(0), rk = rr, kk = rr, vk = rr, vr = rr;
   const v128_t inverse_f32x4 = wasm_f32x4_splat(inverse);
-  for (uint32_t t = 0; t < padded; t += CODE_GROUP, code += 16) {
+  for (uint32_t t = 0; t < dim; t += CODE_GROUP, code += 16) {
     v128_t words = wasm_i32x4_const_splat(0);
     for (uint32_t j = 0; j < 4; j++) {
       v128_t level[2];
@@ -170,7 +171,7 @@ static KERNEL struct sums quantise(const float *r, const float *v,
           words,
           wasm_i16x8_shl(wasm_i16x8_narrow_i32x4(level[0], level[1]), 4 * j));
     }
-    wasm_v128_store(code, words);
+    wasm_v128_store(t + CODE_GROUP <= dim ? code : tail, words);
   }
   float s[5][4];
   wasm_v128_store(s[0], rr);
@@ -185,10 +186,12 @@ static KERNEL struct sums quantise(const float *r, const float *v,
 #else
 
 static struct sums quantise(const float *r, const float *v, float inverse,
-                            uint32_t padded, uint8_t *code) {
+                            uint32_t dim, uint8_t *code, uint8_t tail[16]) {
   float s[5][4] = {{0}};
-  memset(code, 0, padded / 2);
-  for (uint32_t t = 0; t < padded; t++) {
+  const uint32_t first = dim / CODE_GROUP * CODE_GROUP;
+  memset(code, 0, first / 2);
+  memset(tail, 0, 16);
+  for (uint32_t t = 0; t < padded_of(dim); t++) {
     int32_t level = nearest_int(r[t] * inverse + 7.5f);
     level = level < 0 ? 0 : level > 15 ? 15 : level;
     const float k = (float)level - 7.5f;
@@ -198,14 +201,25 @@ static struct sums quantise(const float *r, const float *v, float inverse,
     s[3][t % 4] += v[t] * k;
     s[4][t % 4] += v[t] * r[t];
     const uint32_t nibble = t % CODE_GROUP / 8;
-    const uint32_t word = t / CODE_GROUP * 8 + t % 8;
-    code[2 * word + nibble / 2] |= (uint8_t)(level << 4 * (nibble % 2));
+    uint8_t *group = t < first ? code + t / CODE_GROUP * 16 : tail;
+    group[2 * (t % 8) + nibble / 2] |= (uint8_t)(level << 4 * (nibble % 2));
   }
   return (struct sums){fold(s[0]), fold(s[1]), fold(s[2]), fold(s[3]),
                        fold(s[4])};
 }
 
 #endif
+
+/* close_up writes the last components in as few words as they need. */
+static void close_up(const uint8_t tail[16], uint32_t dim, uint8_t *code) {
+  const uint32_t words = tail_words(dim);
+  memset(code, 0, words * 2);
+  for (uint32_t t = 0; t < dim % CODE_GROUP; t++) {
+    const uint32_t level = tail[2 * (t % 8) + t / 16] >> t / 8 % 2 * 4 & 15;
+    const uint32_t nibble = t / words;
+    code[2 * (t % words) + nibble / 2] |= (uint8_t)(level << nibble % 2 * 4);
+  }
+}
 
 /* encode_row writes code, step and shift of a residual, and returns the
  * larger of |r| and |r~|. */
@@ -215,7 +229,9 @@ static float encode_row(int32_t metric, const float *r, const float *v,
   const uint32_t padded = padded_of(dim);
   const float most = greatest(r, dim);
   const float inverse = most > 1e-30f ? 8 / most : 0;
-  struct sums s = quantise(r, v, inverse, padded, code);
+  uint8_t tail[16];
+  struct sums s = quantise(r, v, inverse, dim, code, tail);
+  close_up(tail, dim, code + dim / CODE_GROUP * 16);
   s.kk -= 0.25f * (float)(padded - dim);
   /* The step that makes the error orthogonal to r, unless it errs by more
    * than the bound allows. */
@@ -255,9 +271,10 @@ static void encode_block(int32_t metric, const float *rows, uint32_t n,
   struct code_head *head = (struct code_head *)(void *)out;
   uint8_t *codes = out + sizeof *head + padded;
   head->zero = 0;
-  float *steps = (float *)(void *)(codes + (size_t)n * stride_of(dim));
+  const size_t stride = code_stride(dim), bytes = (size_t)pad16(n * stride);
+  float *steps = (float *)(void *)(codes + bytes);
   float *shifts = steps + round_up(n, 4), reach = 0;
-  memset(steps, 0, 8 * round_up(n, 4));
+  memset(codes, 0, bytes + 8 * round_up(n, 4));
   mean_of(metric, rows, n, 1, dim, residual, center);
   for (uint32_t t = 0; t < dim; t++) center[t] -= origin[t];
   round_center(center, dim, head, (int8_t *)(out + sizeof *head));
@@ -271,8 +288,8 @@ static void encode_block(int32_t metric, const float *rows, uint32_t n,
     const float *x = coded_row(metric, rows + (size_t)i * dim, dim, residual);
     subtract(x, origin, center, dim, residual);
     const float length =
-        encode_row(metric, residual, center, dim,
-                   codes + (size_t)i * stride_of(dim), steps + i, shifts + i);
+        encode_row(metric, residual, center, dim, codes + i * stride,
+                   steps + i, shifts + i);
     if (length > reach) reach = length;
   }
   head->reach = (center_length + reach) * 1.00001f;
@@ -312,6 +329,19 @@ size_t sv_probe_size(uint32_t dim) {
 static float query_limit(uint32_t dim) {
   const float limit = 0x1p31f / 7680 / (float)(padded_of(dim) / CODE_GROUP) - 1;
   return limit < 2047 ? floorf(limit) : 2047;
+}
+
+/* place_tail puts the last components of a query where codes have them. */
+static void place_tail(const int16_t *plain, uint32_t dim, int16_t *placed) {
+  const uint32_t first = dim / CODE_GROUP * CODE_GROUP;
+  if (first == dim) return;
+  memset(placed + first, 0, CODE_GROUP * sizeof *placed);
+  for (uint32_t t = 0; t < dim - first; t++) {
+    const uint32_t word = t % tail_words(dim), nibble = t / tail_words(dim);
+    const int32_t q = plain[first + t];
+    placed[first + 8 * nibble + word] =
+        (int16_t)(nibble % 3 == 0 ? q * 16 : q);
+  }
 }
 
 /* round_query writes whole groups, and returns their sum. */
@@ -360,6 +390,7 @@ void probe_prepare(struct probe *probe, int32_t metric, const float *query,
   for (uint32_t t = dim; t < padded; t++) y[t] = 0;
   const int32_t sum = round_query(y, inverse, padded, probe_plain(probe),
                                   probe_placed(probe));
+  place_tail(probe_plain(probe), dim, probe_placed(probe));
   const double dot = -sv_distance(SV_INNER_PRODUCT, y, origin, dim);
   probe->metric = metric;
   probe->scale = most > 1e-30f ? most / limit : 0;
@@ -421,8 +452,8 @@ void probe_block(const struct probe *probe, const uint8_t *block, uint32_t n,
   terms->half = 7.5f * probe->total;
   terms->query = probe_placed(probe);
   terms->groups = padded / CODE_GROUP;
-  terms->codes = block + sizeof *head + padded;
-  terms->steps = (const float *)(const void *)(terms->codes +
-                                               (size_t)n * stride_of(dim));
-  terms->shifts = terms->steps + round_up(n, 4);
+  terms->stride = code_stride(dim);
+  terms->codes = block_codes(block, dim);
+  terms->steps = block_steps(block, n, dim);
+  terms->shifts = block_shifts(block, n, dim);
 }

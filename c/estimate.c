@@ -132,7 +132,6 @@ static uint32_t test_four(const struct code_terms *terms,
 KERNEL uint64_t codes_test(const struct code_terms *terms, uint32_t first,
                            uint64_t wanted, float limit, float *lowers,
                            float *estimates) {
-  const size_t stride = (size_t)terms->groups * 16;
   uint64_t bits = 0;
   while (wanted) {
     struct four four;
@@ -142,7 +141,7 @@ KERNEL uint64_t codes_test(const struct code_terms *terms, uint32_t first,
       rows[j] = wanted ? (uint32_t)__builtin_ctzll(wanted) : rows[j - 1];
       wanted &= wanted - 1;
       const uint32_t row = first + rows[j];
-      four.codes[j] = terms->codes + row * stride;
+      four.codes[j] = terms->codes + (size_t)row * terms->stride;
       four.steps[j] = terms->steps[row];
       four.shifts[j] = terms->shifts[row];
     }

@@ -124,10 +124,36 @@ static inline uint32_t padded_of(uint32_t dim) {
   return round_up(dim, CODE_GROUP);
 }
 
+/* Words of 16 bits that the last components take which make no whole group. */
+static inline uint32_t tail_words(uint32_t dim) {
+  return (dim % CODE_GROUP + 3) / 4;
+}
+
+/* Bytes of the code of a row. */
+static inline uint32_t code_stride(uint32_t dim) {
+  return dim / CODE_GROUP * 16 + tail_words(dim) * 2;
+}
+
 /* The first 16 bytes of a block of codes; see codes.c. */
 struct code_head {
   float scale, square, reach, zero;
 };
+
+/* The codes of the rows of a block, and what follows them. */
+static inline const uint8_t *block_codes(const uint8_t *block, uint32_t dim) {
+  return block + sizeof(struct code_head) + padded_of(dim);
+}
+
+static inline const float *block_steps(const uint8_t *block, uint32_t n,
+                                       uint32_t dim) {
+  return (const float *)(const void *)(block_codes(block, dim) +
+                                       pad16((uint64_t)n * code_stride(dim)));
+}
+
+static inline const float *block_shifts(const uint8_t *block, uint32_t n,
+                                        uint32_t dim) {
+  return block_steps(block, n, dim) + round_up(n, 4);
+}
 
 /* A query as it meets codes about one origin, which is taken off it
  * under squared L2. sv_probe_size says how much memory it takes with its
@@ -168,7 +194,7 @@ static inline uint8_t *probe_tables(const struct probe *probe) {
  * square is |y'|^2 of codes.c. */
 struct code_terms {
   float base, tilt, factor, half, weight, slack, square;
-  uint32_t groups;
+  uint32_t groups, stride;
   const int16_t *query;
   const uint8_t *codes;
   const float *steps, *shifts;

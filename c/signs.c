@@ -95,13 +95,13 @@ static struct parts parts_of(uint8_t *signs, uint32_t n) {
 
 static float fold(const float s[4]) { return (s[0] + s[2]) + (s[1] + s[3]); }
 
-/* decode writes the coded residual, to whole columns.
+/* decode_groups writes the coded residual of whole groups.
  * look_at sums up a turned row, and writes a byte for each column, `stride`
  * apart. */
 #if SV_SIMD
 
-static KERNEL void decode(const uint8_t *code, uint32_t columns, float step,
-                          float *x) {
+static KERNEL void decode_groups(const uint8_t *code, uint32_t columns,
+                                 float step, float *x) {
   const v128_t mask = wasm_i32x4_const_splat(15);
   const v128_t middle = wasm_f32x4_const_splat(7.5f);
   const v128_t steps = wasm_f32x4_splat(step);
@@ -150,8 +150,8 @@ static KERNEL struct sums look_at(const float *x, uint32_t columns,
 
 #else
 
-static void decode(const uint8_t *code, uint32_t columns, float step,
-                   float *x) {
+static void decode_groups(const uint8_t *code, uint32_t columns, float step,
+                          float *x) {
   for (uint32_t t = 0; t < columns * COLUMN; t++) {
     const uint8_t *word = code + t / 32 * 16 + t % 8 * 2;
     const int32_t k = (word[0] | word[1] << 8) >> t / 8 % 4 * 4 & 15;
@@ -175,6 +175,20 @@ static struct sums look_at(const float *x, uint32_t columns, const float *v,
 }
 
 #endif
+
+/* decode writes the coded residual, and zeros to whole columns. */
+static void decode(const uint8_t *code, uint32_t dim, float step, float *x) {
+  const uint32_t first = dim / CODE_GROUP * CODE_GROUP;
+  const uint8_t *tail = code + first / 2;
+  decode_groups(code, first / COLUMN, step, x);
+  for (uint32_t t = dim; t < columns_of(dim) * COLUMN; t++) x[t] = 0;
+  for (uint32_t t = first; t < dim; t++) {
+    const uint32_t word = (t - first) % tail_words(dim);
+    const uint32_t nibble = (t - first) / tail_words(dim);
+    const uint32_t level = tail[2 * word + nibble / 2] >> nibble % 2 * 4 & 15;
+    x[t] = ((float)level - 7.5f) * step;
+  }
+}
 
 /* make_reference writes v. */
 static void make_reference(int32_t metric, const uint8_t *codes,
@@ -220,21 +234,19 @@ static void build(int32_t metric, const float *origin, uint32_t dim,
   struct sums *sums = (struct sums *)(void *)(flips + padded);
   struct sign_head *head = (struct sign_head *)(void *)signs;
   const struct parts at = parts_of(signs, n);
-  const uint8_t *code = codes + sizeof(struct code_head) + padded;
-  const float *steps =
-      (const float *)(const void *)(code + (size_t)n * padded / 2);
-  const float *shifts = steps + round_up(n, 4);
+  const uint8_t *code = block_codes(codes, dim);
+  const float *steps = block_steps(codes, n, dim);
+  const float *shifts = block_shifts(codes, n, dim);
   float most = 0;
   memset(signs, 0, sv_signs_size(n, dim));
   memset(v, 0, padded * sizeof *v);
   turn_flips(dim, flips);
   make_reference(metric, codes, origin, dim, v);
   turn(v, flips, dim);
-  for (uint32_t i = 0; i < n; i++, code += padded / 2) {
+  for (uint32_t i = 0; i < n; i++, code += code_stride(dim)) {
     const uint32_t first = i / ABREAST * ABREAST;
     const uint32_t stride = n - first < ABREAST ? n - first : ABREAST;
-    decode(code, columns, steps[i], x);
-    for (uint32_t t = dim; t < columns * COLUMN; t++) x[t] = 0;
+    decode(code, dim, steps[i], x);
     turn(x, flips, dim);
     sums[i] = look_at(x, columns, v,
                       at.planes + (size_t)first * columns + i % ABREAST,

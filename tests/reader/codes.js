@@ -22,12 +22,18 @@ function codedOf(vector, metric) {
   return vector.map((a) => (size > 0 ? a / size : 0));
 }
 
+/** Bytes of a row's code: of each 32 components sixteen, of the others two for each four. */
+const codeLength = (dimension) =>
+  16 * Math.floor(dimension / GROUP) + 2 * Math.ceil(dimension % GROUP / 4);
+
 /** The levels, 0 to 15, of the components of one row. */
-function levelsOf(code) {
-  return Array.from({ length: code.length * 2 }, (_, t) => {
-    const word = 16 * Math.floor(t / GROUP) + 2 * (t % 8);
+function levelsOf(code, dimension) {
+  return Array.from({ length: dimension }, (_, t) => {
+    const first = Math.floor(t / GROUP) * GROUP;
+    const words = Math.ceil(Math.min(dimension - first, GROUP) / 4);
+    const word = first / 2 + 2 * ((t - first) % words);
     const bits = code[word] | code[word + 1] << 8;
-    return bits >> 4 * Math.floor(t % GROUP / 8) & 15;
+    return bits >> 4 * Math.floor((t - first) / words) & 15;
   });
 }
 
@@ -39,9 +45,8 @@ function readBlock(fields, n, { dimension, metric }, origin) {
   fields.zeros(padded - dimension);
   const middle = isEuclidean(metric) ? center : plus(origin, center);
   demand(Math.abs(dot(middle, middle) - square) <= 1e-5 * square, 'a center of another length');
-  const levels = fields.many(n, () => levelsOf(fields.bytes(padded / 2)));
-  demand(levels.every((row) => row.slice(dimension).every((level) => level === 8)),
-    'a code of a component that is none');
+  const levels = fields.many(n, () => levelsOf(fields.bytes(codeLength(dimension)), dimension));
+  fields.zeros(whole(n * codeLength(dimension), 16) - n * codeLength(dimension));
   const column = () => {
     const values = fields.many(n, () => fields.f32());
     fields.zeros(4 * (whole(n, 4) - n));
@@ -50,7 +55,7 @@ function readBlock(fields, n, { dimension, metric }, origin) {
   const [steps, shifts] = [column(), column()];
   return steps.map((step, i) => ({
     origin, center, step, shift: shifts[i], reach,
-    residual: levels[i].slice(0, dimension).map((level) => step * (level - 7.5)),
+    residual: levels[i].map((level) => step * (level - 7.5)),
   }));
 }
 
