@@ -7,8 +7,10 @@
 #define MAX_DIM 320u
 
 /* AXES: all but few components are one and the same for all rows and queries.
- * PLANE: rows and queries lie in a space of few directions, none an axis. */
-enum kind { UNIFORM, CLUSTERED, AXES, PLANE, SPARSE, KINDS };
+ * PLANE: rows and queries lie in a space of few directions, none an axis.
+ * STEPS: components are alike but for their sign, which changes in few places,
+ * as rows of Hadamard's matrix do. */
+enum kind { UNIFORM, CLUSTERED, AXES, PLANE, SPARSE, STEPS, KINDS };
 
 /* A block of rows about a center, and a query that may lie near them. */
 struct sample {
@@ -32,6 +34,15 @@ static void fill_row(const struct sample *s, float spread, float *x) {
       const float much = spread * normal();
       for (uint32_t t = 0; t < s->dim; t++) x[t] += much * s->basis[b][t];
     }
+    return;
+  }
+  if (s->kind == STEPS) {
+    for (uint32_t h = 8; h <= 64; h *= 2) {
+      const float much = spread * normal();
+      for (uint32_t t = 0; t < s->dim; t++)
+        x[t] += t / h % 2 ? much : -much;
+    }
+    for (uint32_t t = 0; t < s->dim; t++) x[t] += spread * normal() / 16;
     return;
   }
   for (uint32_t t = 0; t < s->dim; t++) {
