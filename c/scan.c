@@ -210,7 +210,13 @@ static uint64_t live_bits(const struct sv_scan *scan, uint32_t row,
   const uint32_t shift = row & 7, bytes = (shift + n + 7) / 8;
   const uint8_t *p = scan->live + (row >> 3);
   uint64_t bits = 0;
-  for (uint32_t i = 0; i < bytes && i < 8; i++) bits |= (uint64_t)p[i] << 8 * i;
+  if (bytes <= 8 && (row >> 3) + bytes >= 8) {
+    memcpy(&bits, p + bytes - 8, 8);
+    bits >>= 8 * (8 - bytes);
+  } else {
+    for (uint32_t i = 0; i < bytes && i < 8; i++)
+      bits |= (uint64_t)p[i] << 8 * i;
+  }
   bits >>= shift;
   if (bytes > 8) bits |= (uint64_t)p[8] << (64 - shift);
   return bits & all;

@@ -142,7 +142,7 @@ export async function runQuery(
   const arena = index.core.arena();
   const options: SearchOptions = {
     topK: plan.topK, targetRecall: plan.targetRecall, signal: plan.signal,
-    nProbes: narrow ? snapshot.nLists : plan.nProbes, share: matches / liveCount,
+    nProbes: plan.nProbes, whole: narrow, share: matches / liveCount,
     allowed: filtered ? arena.put(filtered.bits) : 0,
   };
   try {

@@ -31,6 +31,8 @@ export interface SearchOptions {
   /** Lists to visit, or undefined to let targetRecall decide. */
   readonly nProbes: number | undefined;
   readonly targetRecall: number;
+  /** Whether all blocks are gone through as they come, none first, because few rows are wanted. */
+  readonly whole: boolean;
   /** In wasm memory, a bit per row that may be returned (0: all live rows), and their share. */
   readonly allowed: number;
   readonly share: number;
@@ -89,7 +91,7 @@ export class Scan {
   constructor(snapshot: Snapshot, k: number) {
     this.#snapshot = snapshot;
     this.k = k;
-    const { core, manifest: { config }, clustering, nLists } = snapshot;
+    const { core, manifest: { config }, clustering } = snapshot;
     const sizes = layOut(snapshot, k);
     this.#arena = core.arena();
     const head = aligned(SCAN.size);
@@ -105,11 +107,9 @@ export class Scan {
     this.#query = this.word('query');
     this.#left = aligned(sizes.query) + aligned(sizes.routed) + aligned(sizes.probes);
     this.#set('blocks', snapshot.table);
-    this.#set('listStarts', snapshot.starts);
     this.#set('origins', snapshot.origins);
     this.#set('metric', coreMetric(config.metric));
     this.#set('dim', config.dimension);
-    this.#set('nLists', nLists);
     this.#set('minProbes', MIN_PROBES);
     this.#set('nOrigins', snapshot.nOrigins);
     if (clustering) {
@@ -145,8 +145,9 @@ export class Scan {
 
   /** Begins a query; what the core wants to go on. */
   begin(query: Float32Array, options: SearchOptions): number {
-    const { nProbes, targetRecall, allowed, share, topK } = options;
-    const { core, nLists, clustering, livePointer, manifest } = this.#snapshot;
+    const { nProbes, targetRecall, whole, allowed, share, topK } = options;
+    const { core, clustering, livePointer, manifest } = this.#snapshot;
+    const nLists = whole ? 0 : this.#snapshot.nLists;
     const k = roomFor(this.#snapshot, topK);
     const { view } = core;
     const set = (field: Field, value: number): void =>
@@ -156,8 +157,10 @@ export class Scan {
     set('live', allowed || livePointer);
     const probes = Math.min(nProbes ?? nLists, nLists);
     set('nProbes', probes);
+    set('nLists', nLists);
+    set('listStarts', whole ? this.#snapshot.whole : this.#snapshot.starts);
     // Of a share s of the rows the k-th nearest is about the (k / s)-th of all.
-    const stop = clustering && nProbes === undefined
+    const stop = clustering && !whole && nProbes === undefined
       ? stopRatio(clustering.curve, targetRecall, k / share) : Infinity;
     view.setFloat32(this.#pointer + SCAN.stopRatio, stop, true);
     const exhaustive = probes >= nLists && stop === Infinity;
@@ -184,7 +187,7 @@ export class Scan {
   }
 
   result(): SearchResult {
-    const { core, manifest: { config: { metric } }, nLists } = this.#snapshot;
+    const { core, manifest: { config: { metric } } } = this.#snapshot;
     const { view } = core;
     const word = (field: Field): number => view.getUint32(this.#pointer + SCAN[field], true);
     const [rows, distances, count] = [word('rows'), word('distances'), word('count')];
@@ -193,14 +196,18 @@ export class Scan {
       const distance = publicDistance(metric, view.getFloat64(distances + i * 8, true));
       hits[i] = { row: view.getUint32(rows + i * 4, true), distance };
     }
-    return { hits, rowsScanned: word('rowsScanned'), exact: word('position') > nLists };
+    return { hits, rowsScanned: word('rowsScanned'), exact: word('position') > word('nLists') };
   }
 
   /** Numbers of the lists visited, and that of the rows in no list. */
   *visited(): Iterable<number> {
     const { core, nLists } = this.#snapshot;
     const [position, order] = [this.word('position'), this.word('order')];
-    for (let p = 0; p < position; p++) yield p === 0 ? nLists : core.word(order + (p - 1) * 4);
+    const whole = this.word('nLists') < nLists;
+    for (let p = 0; whole && p <= nLists; p++) yield p;
+    for (let p = 0; !whole && p < position; p++) {
+      yield p === 0 ? nLists : core.word(order + (p - 1) * 4);
+    }
   }
 
   /** Wipes what is left of a query. */

@@ -86,6 +86,8 @@ export class Snapshot {
   /** Pointers of the block table, of the starts of its groups, and of the live bitmap (or 0). */
   readonly table: number;
   readonly starts: number;
+  /** Of the starts of one group that has all blocks. */
+  readonly whole: number;
   readonly livePointer: number;
   /** Pointer of the table of origins of codes (0 where rows have none), and their number. */
   readonly origins: number;
@@ -119,6 +121,7 @@ export class Snapshot {
     this.livePointer = parts.live ? core.alloc(parts.live.length) : 0;
     if (parts.live) core.write(this.livePointer, parts.live);
     this.#arena = core.arena();
+    this.whole = this.#arena.put(Uint32Array.of(0, order.segment.length));
     this.nOrigins = origins.length;
     this.origins = origins.length === 0 ? 0
       : this.#arena.put(Uint32Array.from(origins, (origin) => this.#arena.put(origin)));
