@@ -32,8 +32,9 @@
  *  2. `share` is the largest |R r~ - f b|^2 / (f^2 dim) of the block, with
  *     (step / 2)^2 for r - r~ added, so that a row needs but its f. Rows that
  *     are much nearer to the center than others are always kept.
- *  3. R is what makes the error normal whatever the data: without it, rows and
- *     queries that lie along the same few axes err by many times as much.
+ *  3. R is what makes the error normal whatever the data: without it, of rows
+ *     right at the limit one in seven is lost where components of rows and
+ *     queries are alike but for their signs (STEPS of tests/c/test_signs.c).
  *  4. Entries of tables have six bits, so that four of them add up in a byte.
  *  5. They are made when a block is visited for the second time: what is cold
  *     is answered sooner without.
