@@ -7,7 +7,7 @@
  * middles of sixteen steps between -max|r| and max|r|, its own for each row
  * (Widrow's uniform quantiser; the factor that makes the error orthogonal to r
  * is that of RaBitQ, Gao and Long 2024). A query is brought to eleven bits
- * once per segment; what is then multiplied is integers (estimate.c).
+ * once per origin; what is then multiplied is integers (estimate.c).
  *
  *   block: scale f32 | |c|^2, or |m + c|^2 but under squared L2, f32
  *          | reach f32 | 0 f32
@@ -446,8 +446,10 @@ void probe_block(const struct probe *probe, const uint8_t *block, uint32_t n,
                                                 2 * meets);
   square = square < 0 ? 0 : square;
   if (squares) terms->base = square;
+  /* What the query loses may make `meets` too large by the slack. */
+  const float lost = squares ? 1 : 1 + 2 * fabsf(terms->tilt);
   terms->square = square;
-  terms->weight = twice * z * sqrtf(square + terms->slack);
+  terms->weight = twice * z * sqrtf(square + lost * terms->slack);
   terms->factor = twice * probe->scale;
   terms->half = 7.5f * probe->total;
   terms->query = probe_placed(probe);

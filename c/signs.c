@@ -13,7 +13,7 @@
  * |y - tilt v| |R r~ - f b| / sqrt(dim) as its deviation, and is least by the
  * tilt of codes.c (1 under squared L2). The dot with b is looked
  * up four components at a time (Andre, Kermarrec and Le Scouarnec 2015), in
- * tables that a query makes per segment.
+ * tables that a query makes per origin.
  *
  *   signs: share f32 | unit f32 | visits u32 | 0 u32
  *          | shift f32 * n, to whole 4: that of the codes less v.r~ - f (R v).b
