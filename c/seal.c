@@ -46,7 +46,6 @@ _Static_assert(SV_NONCE_BYTES == crypto_aead_xchacha20poly1305_ietf_NPUBBYTES,
 _Static_assert(SV_TAG_BYTES == crypto_aead_xchacha20poly1305_ietf_ABYTES,
                "tag");
 _Static_assert(SV_CHUNK_OVERHEAD == SV_NONCE_BYTES + SV_TAG_BYTES, "overhead");
-_Static_assert(SV_CHUNK_SEALED == SV_CHUNK_PLAIN + SV_CHUNK_OVERHEAD, "chunk");
 
 /* What libsodium asks of its host. Its key generators, which are never
  * called, refer to randombytes_buf, and its checks of arguments to
@@ -129,22 +128,6 @@ int32_t sv_open(const uint8_t key[32], const uint8_t *aad, size_t aad_length,
   return 0;
 }
 
-static uint64_t count_chunks(size_t plain_length) {
-  return plain_length / SV_CHUNK_PLAIN + (plain_length % SV_CHUNK_PLAIN != 0);
-}
-
-uint32_t sv_chunk_count(size_t plain_length) {
-  return (uint32_t)count_chunks(plain_length);
-}
-
-size_t sv_sealed_size(size_t plain_length) {
-  uint64_t overhead = count_chunks(plain_length) * SV_CHUNK_OVERHEAD;
-  /* A size that no buffer can have makes sv_alloc fail, where a wrapped one
-   * would succeed and be too small. */
-  if (overhead > SIZE_MAX - plain_length) return SIZE_MAX;
-  return plain_length + (size_t)overhead;
-}
-
 /* A section as its chunks see it, and the additional data that binds a chunk
  * to its place: the caller's aad, then section | chunk | n_chunks | length,
  * u32 each. */
@@ -152,20 +135,25 @@ struct place {
   uint8_t aad[SV_AAD_MAX];
   size_t aad_length;
   size_t section_length;
-  uint32_t section;
-  uint32_t n_chunks;
+  uint32_t section, chunk_bytes, n_chunks;
 };
 
 static int32_t place_init(struct place *place, const uint8_t *aad,
                           size_t aad_length, uint32_t section,
-                          size_t section_length) {
-  uint64_t n_chunks = count_chunks(section_length);
+                          size_t section_length, uint32_t chunk_bytes) {
   if (aad_length > SV_AAD_MAX - PLACE_BYTES) return SV_ERROR_ARGUMENT;
-  if (n_chunks > UINT32_MAX) return SV_ERROR_ARGUMENT;
+  if (chunk_bytes == 0 || chunk_bytes > SV_CHUNK_MAX) return SV_ERROR_ARGUMENT;
+  const uint64_t n_chunks = (uint64_t)(section_length / chunk_bytes) +
+                            (section_length % chunk_bytes != 0);
+  /* So that sealed lengths fit in a size. */
+  if (n_chunks > UINT32_MAX ||
+      n_chunks > (SIZE_MAX - section_length) / SV_CHUNK_OVERHEAD)
+    return SV_ERROR_ARGUMENT;
   for (size_t i = 0; i < aad_length; i++) place->aad[i] = aad[i];
   place->aad_length = aad_length + PLACE_BYTES;
   place->section_length = section_length;
   place->section = section;
+  place->chunk_bytes = chunk_bytes;
   place->n_chunks = (uint32_t)n_chunks;
   return 0;
 }
@@ -173,9 +161,10 @@ static int32_t place_init(struct place *place, const uint8_t *aad,
 /* place_chunk completes the additional data for one chunk and returns the
  * chunk's plain length. */
 static uint32_t place_chunk(struct place *place, uint32_t chunk) {
-  size_t before = (size_t)chunk * SV_CHUNK_PLAIN;
-  size_t left = place->section_length - before;
-  uint32_t length = left < SV_CHUNK_PLAIN ? (uint32_t)left : SV_CHUNK_PLAIN;
+  const size_t before = (size_t)chunk * place->chunk_bytes;
+  const size_t left = place->section_length - before;
+  const uint32_t length =
+      left < place->chunk_bytes ? (uint32_t)left : place->chunk_bytes;
   uint8_t *end = place->aad + place->aad_length - PLACE_BYTES;
   store_u32(end, place->section);
   store_u32(end + 4, chunk);
@@ -186,14 +175,15 @@ static uint32_t place_chunk(struct place *place, uint32_t chunk) {
 
 int32_t sv_seal_chunks(const uint8_t key[32], const uint8_t *aad,
                        size_t aad_length, uint32_t section,
-                       size_t section_length, uint32_t first_chunk,
-                       uint32_t n, const uint8_t *nonces,
-                       const uint8_t *plain, uint8_t *out, uint8_t *hashes) {
+                       size_t section_length, uint32_t chunk_bytes,
+                       uint32_t first_chunk, uint32_t n,
+                       const uint8_t *nonces, const uint8_t *plain,
+                       uint8_t *out, uint8_t *hashes) {
   struct place place;
-  int32_t code = place_init(&place, aad, aad_length, section, section_length);
+  int32_t code = place_init(&place, aad, aad_length, section, section_length,
+                            chunk_bytes);
   if (code < 0) return code;
-  if (sv_sealed_size(section_length) == SIZE_MAX ||
-      first_chunk > place.n_chunks || n > place.n_chunks - first_chunk)
+  if (first_chunk > place.n_chunks || n > place.n_chunks - first_chunk)
     return SV_ERROR_ARGUMENT;
   for (uint32_t chunk = first_chunk; chunk < first_chunk + n; chunk++) {
     const uint32_t length = place_chunk(&place, chunk);
@@ -215,9 +205,9 @@ static int64_t run_length(const struct place *place, uint32_t first, uint32_t n,
                           size_t sealed_length) {
   if (first > place->n_chunks || n > place->n_chunks - first)
     return SV_ERROR_MALFORMED;
-  uint64_t end = ((uint64_t)first + n) * SV_CHUNK_PLAIN;
+  uint64_t end = ((uint64_t)first + n) * place->chunk_bytes;
   if (end > place->section_length) end = place->section_length;
-  uint64_t plain = n == 0 ? 0 : end - (uint64_t)first * SV_CHUNK_PLAIN;
+  uint64_t plain = n == 0 ? 0 : end - (uint64_t)first * place->chunk_bytes;
   if (plain + (uint64_t)n * SV_CHUNK_OVERHEAD != sealed_length)
     return SV_ERROR_MALFORMED;
   return (int64_t)plain;
@@ -234,12 +224,14 @@ static int32_t open_chunk(const uint8_t key[32], const struct place *place,
 
 int32_t sv_open_chunks(const uint8_t key[32], const uint8_t *aad,
                        size_t aad_length, uint32_t section,
-                       size_t section_length, uint32_t first_chunk, uint32_t n,
+                       size_t section_length, uint32_t chunk_bytes,
+                       uint32_t first_chunk, uint32_t n,
                        const uint8_t *sealed, size_t length,
                        const uint8_t *hashes, uint8_t *out) {
   struct place place;
   uint8_t *const begin = out;
-  int32_t code = place_init(&place, aad, aad_length, section, section_length);
+  int32_t code = place_init(&place, aad, aad_length, section, section_length,
+                            chunk_bytes);
   if (code < 0) return code;
   int64_t total = run_length(&place, first_chunk, n, length);
   if (total < 0) return (int32_t)total;

@@ -28,11 +28,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A section is sealed in chunks of this many plain bytes, the last one
- * shorter: nonce 24 | ciphertext | tag 16, so at most 16 KiB sealed. */
-#define SV_CHUNK_PLAIN 16344u
+/* A section is sealed in chunks of as many plain bytes as the caller says
+ * (chunk_bytes, at least one and at most SV_CHUNK_MAX), the last one shorter:
+ * nonce 24 | ciphertext | tag 16. */
+#define SV_CHUNK_MAX 65496u
 #define SV_CHUNK_OVERHEAD 40u
-#define SV_CHUNK_SEALED 16384u
 
 #define SV_KEY_BYTES 32u
 #define SV_NONCE_BYTES 24u
@@ -450,9 +450,6 @@ int32_t sv_seal(const uint8_t key[32], const uint8_t nonce[24],
 int32_t sv_open(const uint8_t key[32], const uint8_t *aad, size_t aad_length,
                 const uint8_t *sealed, size_t length, uint8_t *out);
 
-/* What a section takes: chunks, and sealed bytes. */
-uint32_t sv_chunk_count(size_t plain_length);
-size_t sv_sealed_size(size_t plain_length);
 
 /* sv_seal_chunks seals n chunks from first_chunk on of a section of
  * section_length plain bytes, from plain (exactly those chunks). Additional
@@ -461,17 +458,19 @@ size_t sv_sealed_size(size_t plain_length);
  * nonces holds n * 24 random bytes; hashes receives BLAKE2b-256 of each. */
 int32_t sv_seal_chunks(const uint8_t key[32], const uint8_t *aad,
                        size_t aad_length, uint32_t section,
-                       size_t section_length, uint32_t first_chunk,
-                       uint32_t n, const uint8_t *nonces,
-                       const uint8_t *plain, uint8_t *out, uint8_t *hashes);
+                       size_t section_length, uint32_t chunk_bytes,
+                       uint32_t first_chunk, uint32_t n,
+                       const uint8_t *nonces, const uint8_t *plain,
+                       uint8_t *out, uint8_t *hashes);
 
 /* sv_open_chunks reverses it, from sealed (length bytes, exactly those
  * chunks), first comparing each with its hash (from that of first_chunk on).
  * AUTH_FAILED zeroes all of out. Safe for untrusted bytes. */
 int32_t sv_open_chunks(const uint8_t key[32], const uint8_t *aad,
                        size_t aad_length, uint32_t section,
-                       size_t section_length, uint32_t first_chunk,
-                       uint32_t n, const uint8_t *sealed, size_t length,
+                       size_t section_length, uint32_t chunk_bytes,
+                       uint32_t first_chunk, uint32_t n,
+                       const uint8_t *sealed, size_t length,
                        const uint8_t *hashes, uint8_t *out);
 
 /* sv_id_hashes writes SipHash-2-4 of n ids in a checked blob section. */

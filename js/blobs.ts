@@ -1,6 +1,6 @@
 /** Blob sections (c/segment.c): the bytes of each row, behind a table of where they begin. */
 import type { Arena, Core } from './core.js';
-import type { SectionSource } from './object.js';
+import type { SectionSource } from './seal-object.js';
 
 const encoder = new TextEncoder();
 

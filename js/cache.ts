@@ -92,6 +92,12 @@ export class Cache {
     });
   }
 
+  /** Keeps a value that was loaded otherwise, if there is room or somebody holds the cache. */
+  put(key: string, entry: Entry<unknown>): void {
+    if (this.#closed || this.touch(key)) return;
+    this.#add(key, entry, this.#holds > 0 ? 'must' : 'may');
+  }
+
   async #load(
     key: string, load: Load<unknown>, waiting: Waiting[], keep: Keep,
   ): Promise<void> {
@@ -191,6 +197,16 @@ export class CacheScope {
 
   touch(name: string): void {
     this.#cache.touch(this.#prefix + name);
+  }
+
+  /** A value that is there, marked as just used. */
+  peek<T>(name: string): T | undefined {
+    return this.#cache.touch(this.#prefix + name)?.value as T | undefined;
+  }
+
+  /** Keeps a small value, if there is room. */
+  put(name: string, entry: Entry<unknown>): void {
+    if (!this.#closed) this.#cache.put(this.#prefix + name, entry);
   }
 
   /** As `Cache.load`; CLOSED once the owner is gone, and then nothing stays in memory. */

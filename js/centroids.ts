@@ -9,7 +9,9 @@
 import { SealvecError } from './errors.js';
 import type { Clustering as ClusteringEntry, IndexConfig } from './manifest.js';
 import { routeDimension } from './metric.js';
-import { type ObjectContext, ObjectReader, sealObject } from './object.js';
+import { type ObjectContext, ObjectReader } from './object.js';
+import { WHOLE_CHUNK } from './object-layout.js';
+import { sealObject } from './seal-object.js';
 import type { RecallCurve } from './stop-ratio.js';
 import type { SealedObject } from '../types/protocol.js';
 
@@ -62,6 +64,7 @@ export function sealCentroids(
   context: ObjectContext, centroids: Float32Array, params: Uint8Array,
 ): SealedObject {
   return context.core.withScratch((s) => sealObject(context, 'centroids', [centroids, params].map(
-    (section) => ({ pointer: s.put(section), length: section.byteLength }),
+    (section) => (
+      { pointer: s.put(section), length: section.byteLength, chunkBytes: WHOLE_CHUNK }),
   )));
 }

@@ -2,7 +2,8 @@
 import { hex } from './bytes.js';
 import { SealvecError } from './errors.js';
 import { type Manifest, namedObjects } from './manifest.js';
-import { expectFreshNonces, type ObjectContext, objectKey, type ObjectRef } from './object.js';
+import { type ObjectContext, objectKey, type ObjectRef } from './object.js';
+import { expectFreshNonces } from './seal-object.js';
 import type { Storage } from '../types/api.js';
 
 /** What was written was condemned by another writer, who took it for the orphans of a dead one. */

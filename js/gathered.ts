@@ -2,12 +2,10 @@
  * Reads of one object that are asked for in one turn, gathered: what lies near each other is read
  * at once, and a chunk of which several are to have a part is opened once.
  */
-import {
-  CHUNK_PLAIN, CHUNK_SEALED, HASH, type ObjectReader, type ObjectRef, type SealedRange,
-} from './object.js';
+import { cutRange, type ObjectReader, type ObjectRef, type SealedRange } from './object.js';
 
-/** Chunks between two reads that are rather read along, and bytes that are read at once at most. */
-const GAP = 1;
+/** Bytes between two reads that are rather read along, and bytes that are read at once at most. */
+const GAP_BYTES = 16_384;
 const MOST_BYTES = 1 << 20;
 
 /** Plain bytes [from, to) of a section that somebody waits for. */
@@ -27,15 +25,20 @@ interface Run {
   to: number;
 }
 
-const chunkOf = (at: number): number => Math.floor(at / CHUNK_PLAIN);
-
-/** Cuts what is asked for (sorted) into runs, between whose parts lie `gap` chunks at most. */
-function runsOf(asked: readonly Asked[], gap: number): Run[] {
+/**
+ * Cuts what is asked for (sorted) into runs, between whose parts lie whole chunks of `gap` bytes at
+ * most.
+ */
+function runsOf(
+  asked: readonly Asked[], chunkBytes: (section: number) => number, gap: number,
+): Run[] {
   const runs: Run[] = [];
   for (const one of asked) {
     const last = runs.at(-1);
-    const near = last && last.asked[0]?.section === one.section &&
-      chunkOf(one.from) - chunkOf(last.to - 1) <= gap + 1 && one.to - last.from <= MOST_BYTES;
+    const size = chunkBytes(one.section);
+    const between = last && Math.floor(one.from / size) - Math.floor((last.to - 1) / size) - 1;
+    const near = last && between !== undefined && last.asked[0]?.section === one.section &&
+      between * size <= gap && one.to - last.from <= MOST_BYTES;
     if (near) {
       last.asked.push(one);
       last.to = Math.max(last.to, one.to);
@@ -46,26 +49,16 @@ function runsOf(asked: readonly Asked[], gap: number): Run[] {
   return runs;
 }
 
-/** The chunks of a fetched range in which plain bytes [from, to) lie. */
-function cut(range: SealedRange, from: number, to: number): SealedRange {
-  const first = chunkOf(from);
-  const count = chunkOf(to - 1) + 1 - first;
-  const skip = first - range.first;
-  return {
-    section: range.section, from, first, count,
-    sealed: range.sealed.subarray(skip * CHUNK_SEALED, (skip + count) * CHUNK_SEALED),
-    hashes: range.hashes.subarray(skip * HASH, (skip + count) * HASH),
-  };
-}
-
 export class GatheredReader {
   readonly ref: ObjectRef;
+  readonly chunkBytes: (section: number) => number;
   readonly #reader: ObjectReader;
   #asked: Asked[] = [];
 
   constructor(reader: ObjectReader) {
     this.#reader = reader;
     this.ref = reader.ref;
+    this.chunkBytes = (section) => reader.chunkBytes(section);
   }
 
   /** As `open` of the reader. */
@@ -98,21 +91,24 @@ export class GatheredReader {
   #readAll(): void {
     const asked = this.#asked.sort((x, y) => x.section - y.section || x.from - y.from);
     this.#asked = [];
-    for (const run of runsOf(asked, GAP)) void this.#readRun(run);
+    for (const run of runsOf(asked, this.chunkBytes, GAP_BYTES)) void this.#readRun(run);
   }
 
   async #readRun({ from, to, asked }: Run): Promise<void> {
     try {
       const range = await this.#reader.fetch(asked[0]?.section ?? 0, from, to);
-      for (const run of runsOf(asked, 0)) this.#openRun(range, run);
+      for (const run of runsOf(asked, this.chunkBytes, 0)) this.#openRun(range, run);
     } catch (error) {
       for (const { reject } of asked) reject(error);
     }
   }
 
   #openRun(range: SealedRange, { from, to, asked }: Run): void {
+    const size = this.chunkBytes(range.section);
+    const first = Math.floor(from / size);
+    const count = Math.ceil(to / size) - first;
     try {
-      this.#reader.openFetched(cut(range, from, to), (pointer) => {
+      this.#reader.openFetched(cutRange(range, from, first, count, size), (pointer) => {
         for (const one of asked) one.take(pointer + one.from - from);
       });
     } catch (error) {

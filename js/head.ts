@@ -1,5 +1,6 @@
 /** The beginning of an object read at once: its table of hashes, and the sections behind it. */
-import { type ObjectContext, objectKey, type ObjectRef, objectSize, sealedSize } from './object.js';
+import { type ObjectContext, objectKey, type ObjectRef } from './object.js';
+import { ObjectLayout } from './object-layout.js';
 
 /**
  * Runs `work` in a context in which the object, up to the end of its first `sections`, is read in
@@ -9,8 +10,8 @@ export async function withHead<T>(
   { core, keyring, indexId, storage }: ObjectContext, ref: ObjectRef, sections: number,
   work: (context: ObjectContext) => Promise<T>,
 ): Promise<T> {
-  const behind = ref.lengths.slice(sections).reduce((sum, length) => sum + sealedSize(length), 0);
-  const size = objectSize(ref) - behind;
+  const layout = new ObjectLayout(ref);
+  const size = layout.sections[sections]?.at ?? layout.size;
   const own = objectKey(indexId, ref.id);
   let head: ReturnType<typeof storage.read> | undefined;
   let over = false;

@@ -1,6 +1,6 @@
 /** What is read without a search: items by id, all ids, figures. */
 import { liveRows, type Manifest, namedObjects } from './manifest.js';
-import { objectSize } from './object.js';
+import { objectSize } from './object-layout.js';
 import type { OpenIndex } from './open-index.js';
 import type { Segment } from './segment.js';
 import type { Snapshot } from './snapshot.js';

@@ -1,6 +1,6 @@
 /** Which segments of an index are to be merged; merge.ts has the rules. */
 import type { Manifest, SegmentEntry } from './manifest.js';
-import { objectSize } from './object.js';
+import { objectSize } from './object-layout.js';
 
 const FANOUT = 8;
 /** Bytes that one merge may make. */

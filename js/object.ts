@@ -3,21 +3,25 @@
  *
  *   header 64: magic "SVOBJECT" | version u16 | suite u16 | type u8 | 0 * 3 | index id 16 |
  *              object id 16 | epoch u32 | chunks u32 | 0 * 8
- *   table:     BLAKE2b-256 of each sealed chunk, 32 * chunks
- *   chunks:    section after section, each in chunks of 16,344 plain bytes, the last shorter;
- *              nonce 24 | ciphertext | tag 16
+ *   table:     BLAKE2b-256 of each page
+ *   sections:  one after another, each cut into chunks of equal plain length, the last shorter;
+ *              before each 64 chunks of a section, and before the last ones, lies their page
+ *   page:      BLAKE2b-256 of each of these chunks
+ *   chunk:     nonce 24 | ciphertext | tag 16
  *
- * The lengths of the sections, and the hash of header and table, stand in the manifest (its
- * `ObjectRef`), so a file's own words size nothing. Additional data of a chunk is the header, then
- * section u32 | chunk u32 | chunks of the section u32 | plain length u32.
+ * The lengths of the sections and of their chunks, and the hash of header and table, stand in the
+ * manifest (its `ObjectRef`), so a file's own words size nothing. Additional data of a chunk is the
+ * header, then section u32 | chunk u32 | chunks of the section u32 | plain length u32.
  *
  * History: version 1, 2026.
  */
-import { drawBytes, expectFresh, hex, sameBytes } from './bytes.js';
+import { allOf } from './all.js';
+import { hex, sameBytes } from './bytes.js';
 import type { Core } from './core.js';
 import { hash } from './crypto.js';
 import { SealvecError } from './errors.js';
 import type { ObjectKeyring } from './object-keys.js';
+import { type ChunkRun, HASH, HEADER, ObjectLayout, OVERHEAD } from './object-layout.js';
 import { FORMAT_VERSION, SUITE } from './version.js';
 import type { Storage } from '../types/api.js';
 import type { ObjectRef, ObjectType } from '../types/format.js';
@@ -25,14 +29,8 @@ import type { ObjectRef, ObjectType } from '../types/format.js';
 export type { ObjectRef };
 
 const MAGIC = new TextEncoder().encode('SVOBJECT');
-export const HEADER = 64;
-export const HASH = 32;
-const NONCE = 24;
-export const CHUNK_PLAIN = 16_344;
-export const CHUNK_SEALED = 16_384;
-const CHUNK_OVERHEAD = 40;
-/** Chunks sealed before they are copied out, few enough to be in the cache still. */
-const SEALED_AT_ONCE = 32;
+/** Bytes between a page and the chunks it is wanted for that are rather read along. */
+const READ_ALONG = 16_384;
 
 export const OBJECT_TYPES: Readonly<Record<ObjectType, number>> =
   { segment: 1, centroids: 2, tombstones: 3 };
@@ -43,12 +41,6 @@ export interface ObjectContext {
   readonly keyring: ObjectKeyring;
   readonly storage: Pick<Storage, 'read'>;
   readonly indexId: Uint8Array;
-}
-
-/** Wasm memory that becomes a section. */
-export interface SectionSource {
-  readonly pointer: number;
-  readonly length: number;
 }
 
 export function objectPrefix(indexId: Uint8Array): string {
@@ -70,128 +62,65 @@ export function missing(error: SealvecError): SealvecError {
   return new SealvecError('CORRUPTED', message, { cause: error });
 }
 
-export function chunkCount(length: number): number {
-  return Math.ceil(length / CHUNK_PLAIN);
-}
-
-export function sealedSize(length: number): number {
-  return length + chunkCount(length) * CHUNK_OVERHEAD;
-}
-
-/** Bytes of the whole object in storage. */
-export function objectSize(ref: Pick<ObjectRef, 'lengths'>): number {
-  const size = (length: number): number => sealedSize(length) + chunkCount(length) * HASH;
-  return ref.lengths.reduce((sum, length) => sum + size(length), HEADER);
-}
-
-function header(indexId: Uint8Array, ref: Omit<ObjectRef, 'tableHash'>): Uint8Array {
+export function objectHeader(
+  indexId: Uint8Array, { id, type, epoch }: Omit<ObjectRef, 'tableHash'>, chunks: number,
+): Uint8Array {
   const bytes = new Uint8Array(HEADER);
   const view = new DataView(bytes.buffer);
   bytes.set(MAGIC);
   view.setUint16(8, FORMAT_VERSION, true);
   view.setUint16(10, SUITE, true);
-  bytes[12] = OBJECT_TYPES[ref.type];
+  bytes[12] = OBJECT_TYPES[type];
   bytes.set(indexId, 16);
-  bytes.set(ref.id, 32);
-  view.setUint32(48, ref.epoch, true);
-  view.setUint32(52, ref.lengths.reduce((sum, length) => sum + chunkCount(length), 0), true);
+  bytes.set(id, 32);
+  view.setUint32(48, epoch, true);
+  view.setUint32(52, chunks, true);
   return bytes;
 }
 
-/** Seals sections that lie in wasm memory into the bytes of a new object under a random id. */
-export function sealObject(
-  context: ObjectContext, type: ObjectType, sections: readonly SectionSource[],
-): { ref: ObjectRef; bytes: Uint8Array } {
-  const { core, keyring, indexId } = context;
-  const epoch = keyring.epoch;
-  const lengths = sections.map((section) => section.length);
-  const bare = { id: drawBytes(16), type, epoch, lengths };
-  const head = header(indexId, bare);
-  const bytes = new Uint8Array(objectSize(bare));
-  bytes.set(head);
-  let tableAt = HEADER;
-  let chunkAt = HEADER + HASH * lengths.reduce((sum, length) => sum + chunkCount(length), 0);
-  const tableEnd = chunkAt;
-  core.withScratch((s) => {
-    const aad = s.put(head);
-    const most = Math.min(SEALED_AT_ONCE, Math.max(...lengths.map(chunkCount)));
-    const out = s.take(most * CHUNK_SEALED);
-    const hashes = s.take(most * HASH);
-    sections.forEach(({ pointer, length }, number) => {
-      const chunks = chunkCount(length);
-      const nonces = s.put(drawBytes(chunks * NONCE));
-      for (let first = 0; first < chunks; first += most) {
-        const n = Math.min(most, chunks - first);
-        const from = first * CHUNK_PLAIN;
-        core.check(core.exports.sv_seal_chunks(
-          keyring.keys(epoch).objects.pointer, aad, HEADER, number, length, first, n,
-          nonces + first * NONCE, pointer + from, out, hashes,
-        ), 'seal');
-        const size = Math.min(n * CHUNK_PLAIN, length - from) + n * CHUNK_OVERHEAD;
-        core.bytes(out, size, bytes.subarray(chunkAt, chunkAt + size));
-        core.bytes(hashes, n * HASH, bytes.subarray(tableAt, tableAt + n * HASH));
-        chunkAt += size;
-        tableAt += n * HASH;
-      }
-    });
-  });
-  return { ref: { ...bare, tableHash: hash(core, bytes.subarray(0, tableEnd)) }, bytes };
-}
-
-/**
- * UNSUPPORTED if a nonce of an object came before. Asked where objects are written, and so also of
- * what workers have sealed: none of them knows the nonces of the others.
- */
-export function expectFreshNonces({ lengths }: ObjectRef, bytes: Uint8Array): void {
-  let at = bytes.length - lengths.reduce((sum, length) => sum + sealedSize(length), 0);
-  for (const length of lengths) {
-    const end = at + sealedSize(length);
-    for (; at < end; at += CHUNK_SEALED) expectFresh(bytes.subarray(at, at + NONCE));
-    at = end;
-  }
-}
-
-/** Chunks of a section as they were stored, and the hashes they must have. */
-export interface SealedRange {
-  readonly section: number;
-  /** The first plain byte that was asked for. */
-  readonly from: number;
-  readonly first: number;
-  readonly count: number;
+/** Chunks as they were stored, and the hashes they must have. */
+interface SealedRun extends Pick<ChunkRun, 'first' | 'count'> {
   readonly sealed: Uint8Array;
   readonly hashes: Uint8Array;
 }
 
-const NOTHING = new Uint8Array(0);
+/** Pages that have been read, by number. */
+export interface Pages {
+  get(page: number): Uint8Array | undefined;
+  set(page: number, bytes: Uint8Array): unknown;
+}
+
+/** Chunks of a section one after another, of which plain bytes from `from` on were asked for. */
+export interface SealedRange {
+  readonly section: number;
+  readonly from: number;
+  readonly first: number;
+  readonly count: number;
+  readonly runs: readonly SealedRun[];
+}
 
 /** Reads byte ranges of the sections of one object, checking all it reads. */
 export class ObjectReader {
   readonly ref: ObjectRef;
   readonly context: ObjectContext;
   readonly #key: string;
-  readonly #sectionChunks: number[] = [];
-  readonly #sectionOffsets: number[] = [];
+  readonly #layout: ObjectLayout;
   readonly #header: Uint8Array;
+  readonly #pages: Pages;
   #table: Promise<Uint8Array> | undefined;
 
-  constructor(context: ObjectContext, ref: ObjectRef) {
+  constructor(context: ObjectContext, ref: ObjectRef, pages: Pages = new Map()) {
     this.context = context;
     this.ref = ref;
     this.#key = objectKey(context.indexId, ref.id);
-    this.#header = header(context.indexId, ref);
-    let chunks = 0;
-    let offset = 0;
-    for (const length of ref.lengths) {
-      this.#sectionChunks.push(chunks);
-      this.#sectionOffsets.push(offset);
-      chunks += chunkCount(length);
-      offset += sealedSize(length);
-    }
-    this.#sectionChunks.push(chunks);
+    this.#layout = new ObjectLayout(ref);
+    this.#header = objectHeader(context.indexId, ref, this.#layout.chunks);
+    this.#pages = pages;
   }
 
-  get #tableSize(): number {
-    return (this.#sectionChunks.at(-1) ?? 0) * HASH;
+  /** Plain bytes of the chunks of a section but for the last. */
+  chunkBytes(section: number): number {
+    return this.#layout.sections[section]?.chunkBytes ?? 1;
   }
 
   async #read(offset: number, length: number): Promise<Uint8Array> {
@@ -203,13 +132,15 @@ export class ObjectReader {
     return bytes;
   }
 
+  #refuse(): never {
+    throw new SealvecError('CORRUPTED', `object ${this.#key}: authentication failed`);
+  }
+
   async #readTable(): Promise<Uint8Array> {
-    const bytes = await this.#read(0, HEADER + this.#tableSize);
+    const bytes = await this.#read(0, this.#layout.head);
     const { core } = this.context;
     if (!sameBytes(bytes.subarray(0, HEADER), this.#header) ||
-        !sameBytes(hash(core, bytes), this.ref.tableHash)) {
-      throw new SealvecError('CORRUPTED', `object ${this.#key}: authentication failed`);
-    }
+        !sameBytes(hash(core, bytes), this.ref.tableHash)) this.#refuse();
     return bytes.slice(HEADER);
   }
 
@@ -224,36 +155,66 @@ export class ObjectReader {
     }
   }
 
+  /** Checks a page that was read, and keeps it. */
+  #takePage(table: Uint8Array, page: number, bytes: Uint8Array): Uint8Array {
+    const expected = table.subarray(page * HASH, (page + 1) * HASH);
+    if (!sameBytes(hash(this.context.core, bytes), expected)) this.#refuse();
+    const kept = bytes.slice();
+    this.#pages.set(page, kept);
+    return kept;
+  }
+
+  /** Reads chunks, and the page of the first of them unless it is known. */
+  async #readRuns(runs: readonly ChunkRun[]): Promise<SealedRun[]> {
+    const [head, tail] = [runs[0], runs.at(-1)];
+    if (!head || !tail) return [];
+    const table = await this.table();
+    let hashes = this.#pages.get(head.page);
+    const isNear = !hashes && head.at - head.pageAt - head.pageBytes <= READ_ALONG;
+    const begin = isNear ? head.pageAt : head.at;
+    const [bytes, apart] = await allOf([
+      this.#read(begin, tail.at + tail.bytes - begin),
+      hashes || isNear ? Promise.resolve(undefined) : this.#read(head.pageAt, head.pageBytes),
+    ]);
+    const cut = (at: number, length: number): Uint8Array =>
+      bytes.subarray(at - begin, at - begin + length);
+    return runs.map((run) => {
+      const { first, count, page, hashAt } = run;
+      if (!hashes || run !== head) {
+        const own = run === head ? apart : undefined;
+        hashes = this.#takePage(table, page, own ?? cut(run.pageAt, run.pageBytes));
+      }
+      const expected = hashes.subarray(hashAt, hashAt + count * HASH);
+      return { first, count, sealed: cut(run.at, run.bytes), hashes: expected };
+    });
+  }
+
   /** Reads the chunks that hold plain bytes [from, to) of a section, still sealed. */
   async fetch(section: number, from: number, to: number): Promise<SealedRange> {
-    const length = this.ref.lengths[section] ?? 0;
-    if (from > to || to > length) {
+    if (from > to || to > (this.ref.lengths[section] ?? 0)) {
       const message = `object ${this.#key}: a range runs past a section`;
       throw new SealvecError('CORRUPTED', message);
     }
-    if (from === to) return { section, from, first: 0, count: 0, sealed: NOTHING, hashes: NOTHING };
-    const first = Math.floor(from / CHUNK_PLAIN);
-    const count = Math.ceil(to / CHUNK_PLAIN) - first;
-    const start = first * CHUNK_SEALED;
-    const end = Math.min((first + count) * CHUNK_SEALED, sealedSize(length));
-    const base = HEADER + this.#tableSize + (this.#sectionOffsets[section] ?? 0);
-    const table = await this.table();
-    const hashAt = ((this.#sectionChunks[section] ?? 0) + first) * HASH;
-    const hashes = table.subarray(hashAt, hashAt + count * HASH);
-    const sealed = await this.#read(base + start, end - start);
-    return { section, from, first, count, sealed, hashes };
+    const size = this.chunkBytes(section);
+    const first = Math.floor(from / size);
+    const end = from === to ? first : Math.ceil(to / size);
+    const runs = await this.#readRuns(this.#layout.runs(section, first, end));
+    return { section, from, first, count: end - first, runs };
   }
 
   /** Opens all chunks that were fetched, one after another, to `out` in wasm memory. */
-  openTo({ section, first, count, sealed, hashes }: SealedRange, out: number): void {
+  openTo({ section, first, runs }: SealedRange, out: number): void {
     const { core, keyring } = this.context;
-    core.withScratch((s) => {
-      core.check(core.exports.sv_open_chunks(
-        keyring.keys(this.ref.epoch).objects.pointer, s.put(this.#header), HEADER, section,
-        this.ref.lengths[section] ?? 0, first, count, s.put(sealed), sealed.length, s.put(hashes),
-        out,
-      ), `object ${this.#key}`);
-    });
+    const { objects } = keyring.keys(this.ref.epoch);
+    const [length, size] = [this.ref.lengths[section] ?? 0, this.chunkBytes(section)];
+    for (const { first: at, count, sealed, hashes } of runs) {
+      core.withScratch((s) => {
+        core.check(core.exports.sv_open_chunks(
+          objects.pointer, s.put(this.#header), HEADER, section, length, size, at, count,
+          s.put(sealed), sealed.length, s.put(hashes), out + (at - first) * size,
+        ), `object ${this.#key}`);
+      });
+    }
   }
 
   /**
@@ -261,12 +222,13 @@ export class ObjectReader {
    * must take what it wants before it returns.
    */
   openFetched<T>(range: SealedRange, use: (pointer: number) => T): T {
-    const { from, first, count } = range;
+    const { section, from, first, count } = range;
     if (count === 0) return use(0);
+    const size = this.chunkBytes(section);
     return this.context.core.withScratch((s) => {
-      const out = s.take(count * CHUNK_PLAIN);
+      const out = s.take(count * size);
       this.openTo(range, out);
-      return use(out + from - first * CHUNK_PLAIN);
+      return use(out + from - first * size);
     });
   }
 
@@ -281,4 +243,22 @@ export class ObjectReader {
   async read(section: number, from: number, to: number): Promise<Uint8Array> {
     return this.open(section, from, to, (pointer) => this.context.core.bytes(pointer, to - from));
   }
+}
+
+/** The chunks of a fetched range from `first` on. */
+export function cutRange(
+  { section, runs }: SealedRange, from: number, first: number, count: number, chunkBytes: number,
+): SealedRange {
+  const full = chunkBytes + OVERHEAD;
+  const kept = runs.flatMap((run): SealedRun[] => {
+    const begin = Math.max(run.first, first);
+    const n = Math.min(run.first + run.count, first + count) - begin;
+    if (n <= 0) return [];
+    const skip = begin - run.first;
+    return [{
+      first: begin, count: n, sealed: run.sealed.subarray(skip * full, (skip + n) * full),
+      hashes: run.hashes.subarray(skip * HASH, (skip + n) * HASH),
+    }];
+  });
+  return { section, from, first, count, runs: kept };
 }

@@ -4,7 +4,9 @@ import { type Clustering, takeOrigin } from './clustering.js';
 import type { Arena, Core } from './core.js';
 import { type IndexConfig, type SegmentEntry, vectorBytes } from './manifest.js';
 import { coreMetric } from './metric.js';
-import { type ObjectContext, sealObject, type SectionSource } from './object.js';
+import type { ObjectContext } from './object.js';
+import { rowsChunk, WHOLE_CHUNK } from './object-layout.js';
+import { sealObject, type SectionSource } from './seal-object.js';
 
 /** n rows in wasm memory: vectors as float32, the rest as blob sections (c/segment.c). */
 export interface RowBatch {
@@ -67,7 +69,8 @@ function listSections(
     ...[...counts].flatMap((rows, list) => rows ? [list, rows] : []),
   ]);
   return [
-    { pointer: s.put(words), length: words.byteLength }, { pointer: codes, length },
+    { pointer: s.put(words), length: words.byteLength, chunkBytes: WHOLE_CHUNK },
+    { pointer: codes, length },
   ];
 }
 
@@ -77,7 +80,7 @@ function idTable(context: ObjectContext, s: Arena, ids: SectionSource, n: number
   idHashes(context, keyring.epoch, ids, n, hashes);
   const pointer = s.take(n * 12);
   core.check(core.exports.sv_ids_sort(hashes, n, pointer, s.take(n * 12)), 'ids');
-  return { pointer, length: n * 12 };
+  return { pointer, length: n * 12, chunkBytes: WHOLE_CHUNK };
 }
 
 interface Packing {
@@ -118,12 +121,13 @@ function orderByList(
 /** Vectors as they are stored; those of the batch become what is read again of them. */
 function storedVectors({ core, config, s }: Packing, batch: RowBatch): SectionSource {
   const length = batch.n * vectorBytes(config);
-  if (config.precision === 'float32') return { pointer: batch.vectors, length };
+  const chunkBytes = rowsChunk(vectorBytes(config));
+  if (config.precision === 'float32') return { pointer: batch.vectors, length, chunkBytes };
   const pointer = s.take(length);
   const count = length / 2;
   core.check(core.exports.sv_f16_encode(batch.vectors, count, pointer), 'vectors');
   core.exports.sv_f16_decode(pointer, count, batch.vectors);
-  return { pointer, length };
+  return { pointer, length, chunkBytes };
 }
 
 /**

@@ -16,7 +16,9 @@ import { type Manifest, namedObjects, type SegmentEntry } from './manifest.js';
 import { sweepAll, tryRewrite } from './merge.js';
 import { MERGE_BYTES } from './merge-choice.js';
 import { MAX_ATTEMPTS } from './newest.js';
-import { isGone, ObjectReader, type ObjectRef, objectSize, sealObject } from './object.js';
+import { isGone, ObjectReader, type ObjectRef } from './object.js';
+import { objectSize } from './object-layout.js';
+import { sealObject } from './seal-object.js';
 import type { OpenIndex } from './open-index.js';
 import type { Watch } from './validate.js';
 import type { KeysChanged } from '../types/api.js';
@@ -43,7 +45,8 @@ async function reseal(draft: Draft, ref: ObjectRef): Promise<ObjectRef> {
     sections.push(await reader.read(section, 0, length));
   }
   const sealed = context.core.withScratch((s) => sealObject(context, ref.type, sections.map(
-    (bytes) => ({ pointer: s.put(bytes), length: bytes.length }),
+    (bytes, section) => (
+      { pointer: s.put(bytes), length: bytes.length, chunkBytes: reader.chunkBytes(section) }),
   )));
   for (const bytes of sections) bytes.fill(0);
   await draft.write(sealed.ref, sealed.bytes);

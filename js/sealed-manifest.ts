@@ -20,8 +20,8 @@
  *   condemned u32, of each: id 16 | since generation u64 |
  *   writers u32, of each: id 16 | turn u64 | generation u64
  *
- *   object: id 16 | type u8 | sections u8 | 0 u16 | epoch u32 | length u32 of each section |
- *           BLAKE2b-256 of header and table
+ *   object: id 16 | type u8 | sections u8 | 0 u16 | epoch u32 | of each section: length u32 |
+ *           plain bytes of its chunks u32 | BLAKE2b-256 of header and table
  *
  * metric: 0 euclidean, 1 squared_euclidean, 2 cosine, 3 inner_product; precision: 0 float32,
  * 1 float16; type: 1 segment, 2 centroids, 3 tombstones, of 7, 2 and 1 sections.
@@ -39,6 +39,7 @@ import {
   SECTION_COUNT, SECTIONS, vectorBytes,
 } from './manifest.js';
 import { OBJECT_TYPES } from './object.js';
+import { LEAST_CHUNK, MOST_CHUNK } from './object-layout.js';
 import { ByteReader, ByteWriter } from './records.js';
 import { FORMAT_VERSION, SUITE } from './version.js';
 import type { Metric, Precision } from '../types/api.js';
@@ -54,7 +55,7 @@ const MAX_SECTION = 2 ** 31;
 
 function writeRef(out: ByteWriter, ref: ObjectRef): void {
   out.bytes(ref.id).u8(OBJECT_TYPES[ref.type]).u8(ref.lengths.length).u16(0).u32(ref.epoch);
-  for (const length of ref.lengths) out.u32(length);
+  ref.lengths.forEach((length, section) => out.u32(length).u32(ref.chunkBytes[section] ?? 0));
   out.bytes(ref.tableHash);
 }
 
@@ -64,9 +65,14 @@ function readRef(reader: ByteReader, type: ObjectType, sections: number): Object
   if (reader.u8() !== sections) reader.fail(`names ${type} with other sections`);
   reader.u16();
   const epoch = reader.u32();
-  const lengths = Array.from({ length: sections }, () => reader.u32());
+  const sizes = Array.from({ length: sections }, () => [reader.u32(), reader.u32()] as const);
+  const lengths = sizes.map(([length]) => length);
+  const chunkBytes = sizes.map(([, bytes]) => bytes);
   if (lengths.some((length) => length > MAX_SECTION)) reader.fail('names a section over 2 GiB');
-  return { id, type, epoch, lengths, tableHash: reader.bytes(32) };
+  if (chunkBytes.some((bytes) => bytes < LEAST_CHUNK || bytes > MOST_CHUNK)) {
+    reader.fail('names chunks of no valid size');
+  }
+  return { id, type, epoch, lengths, chunkBytes, tableHash: reader.bytes(32) };
 }
 
 function encodeBody(manifest: Manifest): Uint8Array {

@@ -4,7 +4,6 @@ import type { CacheScope } from './cache.js';
 import { SealvecError } from './errors.js';
 import type { GatheredReader } from './gathered.js';
 import { SECTIONS } from './manifest.js';
-import { CHUNK_PLAIN } from './object.js';
 
 // A text that begins with a byte order mark keeps it.
 export const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -61,8 +60,9 @@ export class Sections {
   /** Opens one chunk and hands it to `use`, which must not keep it. */
   async #chunk(section: number, chunk: number, use: (bytes: Uint8Array) => void): Promise<void> {
     return this.#cache.load(`${section}/${chunk}`, async () => {
-      const from = chunk * CHUNK_PLAIN;
-      const to = Math.min(from + CHUNK_PLAIN, this.#reader.ref.lengths[section] ?? 0);
+      const size = this.#reader.chunkBytes(section);
+      const from = chunk * size;
+      const to = Math.min(from + size, this.#reader.ref.lengths[section] ?? 0);
       const value = await this.#reader.read(section, from, to);
       const near = this.#near[section] ??= [];
       near[chunk] = value;
@@ -79,8 +79,9 @@ export class Sections {
    * be used before anything is awaited.
    */
   #peek(section: number, from: number, to: number): Place | undefined {
-    const chunk = Math.floor(from / CHUNK_PLAIN);
-    const start = chunk * CHUNK_PLAIN;
+    const size = this.#reader.chunkBytes(section);
+    const chunk = Math.floor(from / size);
+    const start = chunk * size;
     const bytes = this.#near[section]?.[chunk];
     if (!bytes || from > to || to > start + bytes.length) return undefined;
     if (this.#cache.limited) this.#cache.touch(`${section}/${chunk}`);
@@ -94,12 +95,13 @@ export class Sections {
       throw new SealvecError('CORRUPTED', message);
     }
     const out = new Uint8Array(to - from);
-    const first = Math.floor(from / CHUNK_PLAIN);
-    const last = Math.ceil(to / CHUNK_PLAIN);
+    const size = this.#reader.chunkBytes(section);
+    const first = Math.floor(from / size);
+    const last = Math.ceil(to / size);
     await allOf(Array.from({ length: last - first }, (_, i) => {
-      const start = (first + i) * CHUNK_PLAIN;
+      const start = (first + i) * size;
       return this.#chunk(section, first + i, (chunk) => {
-        const part = chunk.subarray(Math.max(from - start, 0), Math.min(to - start, CHUNK_PLAIN));
+        const part = chunk.subarray(Math.max(from - start, 0), Math.min(to - start, size));
         out.set(part, Math.max(start - from, 0));
       });
     }));
@@ -142,7 +144,8 @@ export class Sections {
     const at = base + Math.floor(total * (row / this.#rows));
     // Should this fail, it does again for whoever needs it.
     const nothing = (): void => undefined;
-    await this.#chunk(section, Math.floor(at / CHUNK_PLAIN), nothing).catch(nothing);
+    const chunk = Math.floor(at / this.#reader.chunkBytes(section));
+    await this.#chunk(section, chunk, nothing).catch(nothing);
   }
 
   /** All blobs of a section, as the bytes of each row. */

@@ -16,6 +16,7 @@ import { type Column, decodeShort, decoder, Sections } from './sections.js';
 import type { Contents, Metadata } from '../types/api.js';
 
 const TEXT = 1;
+const drop = (): void => undefined;
 
 export class Segment {
   readonly reader: ObjectReader;
@@ -61,7 +62,11 @@ export class Segment {
   static async open(
     context: ObjectContext, entry: SegmentEntry, config: IndexConfig, nLists: number, cache: Cache,
   ): Promise<Segment> {
-    const reader = new ObjectReader(context, entry.object);
+    const scope = cache.scope();
+    const reader = new ObjectReader(context, entry.object, {
+      get: (page) => scope.peek<Uint8Array>(`page/${page}`),
+      set: (page, value) => scope.put(`page/${page}`, { value, bytes: value.length, drop }),
+    });
     const coded = context.core.exports.sv_codes_size(entry.rows, config.dimension) > 0;
     const head = coded ? config.dimension * 4 : 0;
     const length = entry.object.lengths[SECTIONS.lists] ?? 0;
@@ -73,7 +78,7 @@ export class Segment {
     const pairs = lists.subarray(head);
     const starts = entry.listed
       ? readStarts(pairs, entry.rows, nLists) : readRuns(pairs, entry.rows);
-    return new Segment(reader, entry, config, cache.scope(), starts, origin);
+    return new Segment(reader, entry, config, scope, starts, origin);
   }
 
   /** Bytes of a block in memory: its vectors as float32 and, if the metric needs them, norms. */
@@ -224,7 +229,7 @@ export class Segment {
     const bytes = (this.reader.ref.lengths[SECTIONS.metadata] ?? 0) * 4;
     return this.#cache.load('metadata', async () => {
       const value = (await this.#sections.blobs(SECTIONS.metadata)).map(parseMetadata);
-      return { value, bytes, drop: () => undefined };
+      return { value, bytes, drop };
     }, (value) => value);
   }
 
@@ -237,7 +242,7 @@ export class Segment {
       const value = make(await this.allMetadata(), field);
       // A value that is text or an object is counted as 64 bytes.
       const bytes = this.rows * 4 + value.values.length * 68;
-      return { value, bytes, drop: () => undefined };
+      return { value, bytes, drop };
     }, use);
   }
 

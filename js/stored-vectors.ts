@@ -2,9 +2,8 @@
 import { hex } from './bytes.js';
 import type { Arena, Core } from './core.js';
 import { type IndexConfig, SECTIONS, vectorBytes } from './manifest.js';
-import {
-  CHUNK_PLAIN, CHUNK_SEALED, type ObjectContext, ObjectReader, type ObjectRef, type SealedRange,
-} from './object.js';
+import { type ObjectContext, ObjectReader, type ObjectRef, type SealedRange } from './object.js';
+import { MOST_CHUNK } from './object-layout.js';
 import type { Piece, Span } from '../types/protocol.js';
 
 /** Bytes of sealed vectors opened at a time. */
@@ -109,21 +108,22 @@ export class KeptRows {
   async open(spans: readonly Span[], tick: (fraction: number) => Promise<void>): Promise<void> {
     const size = vectorBytes(this.#config);
     const rows = spans.reduce((sum, { from, to }) => sum + to - from, 0);
-    // The chunks of a part reach beyond its rows; sealed ones are as long as keeps rows aligned.
-    let pointer = this.#arena.take(rows * size + 2 * CHUNK_SEALED * spans.length);
+    // The chunks of a part reach beyond its rows, by as much as keeps rows aligned at most.
+    const reach = Math.ceil(MOST_CHUNK / 16) * 16;
+    let pointer = this.#arena.take(rows * size + 2 * reach * spans.length);
     const windows = spans.flatMap(({ entry, from, to }) => {
       const reader = new ObjectReader(this.#context, entry.object);
-      pointer += from > 0 ? CHUNK_SEALED : 0;
+      pointer += from > 0 ? reach : 0;
       const first = pointer - from * size;
       this.#runs.push({ object: hex(entry.object.id), from, to, pointer });
-      pointer += (to - from) * size + (to < entry.rows ? CHUNK_SEALED : 0);
+      pointer += (to - from) * size + (to < entry.rows ? reach : 0);
       const rowsOfSpan = new Uint32Array(to - from).map((_, i) => from + i);
       return cutWindows(rowsOfSpan, this.#config).map((window) => ({ reader, first, ...window }));
     });
     let done = 0;
     // Where two windows share a chunk it is opened twice, to the same place.
     await eachWindow(windows, this.#config, ({ reader, first, from, to }, range) => {
-      reader.openTo(range, first + range.first * CHUNK_PLAIN);
+      reader.openTo(range, first + range.first * reader.chunkBytes(SECTIONS.vectors));
       done += to - from;
       return tick(done / rows);
     });

@@ -6,7 +6,9 @@ import type { Draft } from './draft.js';
 import { SealvecError } from './errors.js';
 import { withHead } from './head.js';
 import type { SegmentEntry } from './manifest.js';
-import { type ObjectContext, ObjectReader, type ObjectRef, sealObject } from './object.js';
+import { type ObjectContext, ObjectReader, type ObjectRef } from './object.js';
+import { WHOLE_CHUNK } from './object-layout.js';
+import { sealObject } from './seal-object.js';
 
 /** Dead rows of one segment that the manifest itself may hold. */
 const MAX_INLINE = 256;
@@ -37,7 +39,8 @@ async function writeBitmap(
   const bitmap = new Uint8Array(Math.ceil(entry.rows / 8));
   for (const row of dead) bitmap[row >> 3] = (bitmap[row >> 3] ?? 0) | (1 << (row & 7));
   const { ref, bytes } = draft.context.core.withScratch((s) => sealObject(
-    draft.context, 'tombstones', [{ pointer: s.put(bitmap), length: bitmap.length }],
+    draft.context, 'tombstones', 
+    [{ pointer: s.put(bitmap), length: bitmap.length, chunkBytes: WHOLE_CHUNK }],
   ));
   await draft.writePassing(ref, bytes);
   return ref;

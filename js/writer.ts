@@ -6,7 +6,7 @@ import { type Draft, mustRewrite } from './draft.js';
 import type { Rows } from './items.js';
 import { type IndexConfig, type Manifest, sameClustering, type SegmentEntry } from './manifest.js';
 import { MAX_ATTEMPTS } from './newest.js';
-import type { SectionSource } from './object.js';
+import type { SectionSource } from './seal-object.js';
 import type { OpenIndex } from './open-index.js';
 import { assignBatch, hashIds, type PackedSegment, packSegment } from './pack.js';
 import type { Segment } from './segment.js';

@@ -117,15 +117,15 @@ export interface CoreExports {
   sv_open(
     key: number, aad: number, aadLength: number, sealed: number, length: number, out: number,
   ): number;
-  sv_chunk_count(plainLength: number): number;
-  sv_sealed_size(plainLength: number): number;
   sv_seal_chunks(
     key: number, aad: number, aadLength: number, section: number, sectionLength: number,
-    firstChunk: number, n: number, nonces: number, plain: number, out: number, hashes: number,
+    chunkBytes: number, firstChunk: number, n: number, nonces: number, plain: number, out: number,
+    hashes: number,
   ): number;
   sv_open_chunks(
     key: number, aad: number, aadLength: number, section: number, sectionLength: number,
-    firstChunk: number, n: number, sealed: number, length: number, hashes: number, out: number,
+    chunkBytes: number, firstChunk: number, n: number, sealed: number, length: number,
+    hashes: number, out: number,
   ): number;
   sv_id_hashes(key: number, section: number, n: number, hashes: number): number;
   sv_sign_public(seed: number, publicKey: number): number;

@@ -19,6 +19,8 @@ export interface ObjectRef {
   readonly epoch: number;
   /** Plain bytes of each section. */
   readonly lengths: readonly number[];
+  /** Plain bytes of the chunks of each section but for its last. */
+  readonly chunkBytes: readonly number[];
   readonly tableHash: Uint8Array;
 }
 

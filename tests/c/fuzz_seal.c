@@ -11,7 +11,9 @@
 
 #include "sv.h"
 
-#define MOST_BYTES (4 * (size_t)SV_CHUNK_PLAIN)
+#define CHUNK 4056u
+#define SEALED (CHUNK + SV_CHUNK_OVERHEAD)
+#define MOST_BYTES (4 * (size_t)CHUNK)
 
 static const uint8_t key[SV_KEY_BYTES] = {7, 7, 7};
 static const uint8_t aad[64] = "SVOBJECT";
@@ -47,15 +49,14 @@ static void chunks(const uint8_t *choice, const uint8_t *sealed,
   uint8_t hashes[8 * SV_HASH_BYTES] = {0};
   if (choice[5] & 1)
     for (uint32_t i = 0; i < n; i++) {
-      const size_t at = (size_t)i * SV_CHUNK_SEALED;
+      const size_t at = (size_t)i * SEALED;
       if (at < length)
-        sv_hash(sealed + at,
-                length - at < SV_CHUNK_SEALED ? length - at : SV_CHUNK_SEALED,
+        sv_hash(sealed + at, length - at < SEALED ? length - at : SEALED,
                 hashes + i * SV_HASH_BYTES);
     }
-  uint8_t *out = malloc(8 * (size_t)SV_CHUNK_PLAIN);
+  uint8_t *out = malloc(8 * (size_t)CHUNK);
   const int32_t code =
-      sv_open_chunks(key, aad, sizeof aad, choice[6], section, first, n,
+      sv_open_chunks(key, aad, sizeof aad, choice[6], section, CHUNK, first, n,
                      sealed, length, hashes, out);
   must(code < 0 || (n == 0 && length == 0));
   free(out);

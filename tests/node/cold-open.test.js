@@ -8,9 +8,11 @@ import { Secret } from '../../build/js/crypto.js';
 import { GatheredReader } from '../../build/js/gathered.js';
 import { withHead } from '../../build/js/head.js';
 import { loadModule } from '../../build/js/loader.js';
+import { ObjectReader, objectKey } from '../../build/js/object.js';
 import {
-  CHUNK_PLAIN, CHUNK_SEALED, ObjectReader, objectKey, objectSize, sealObject,
-} from '../../build/js/object.js';
+  HASH, ObjectLayout, objectSize, OVERHEAD, PAGE, PART_CHUNK,
+} from '../../build/js/object-layout.js';
+import { sealObject } from '../../build/js/seal-object.js';
 import { assertCode, random } from './support/oracle.js';
 import { mapStorage, Wrapped } from './support/stores.js';
 
@@ -164,27 +166,29 @@ async function sealedObject(lengths) {
 }
 
 describe('reads of one object that are asked for in one turn', () => {
-  const LENGTHS = [40 * CHUNK_PLAIN + 77, 5000];
+  const LENGTHS = [200 * PART_CHUNK + 77, 5000];
+  const SEALED = PART_CHUNK + OVERHEAD;
 
-  /** A reader whose table is read, and the reads it makes from there on. */
-  async function reader() {
+  /** A reader whose table is read, and all pages or none, and the reads it makes from there on. */
+  async function reader({ pages = true } = {}) {
     const made = await sealedObject(LENGTHS);
     const storage = new Noting(made.context.storage);
     const object = new ObjectReader({ ...made.context, storage }, made.ref);
     await object.table();
+    if (pages) await object.read(0, 0, LENGTHS[0]);
     storage.calls = [];
     return { ...made, storage, gathered: new GatheredReader(object) };
   }
-  const at = (chunk, more = 0) => chunk * CHUNK_PLAIN + more;
+  const at = (chunk, more = 0) => chunk * PART_CHUNK + more;
 
   test('get the bytes they asked for, whatever they share', async () => {
-    const { gathered, plains, storage } = await reader();
     const next = random(3);
-    for (let round = 0; round < 40; round++) {
+    for (let round = 0; round < 80; round++) {
+      const { gathered, plains } = await reader({ pages: round % 2 === 0 });
       const asked = Array.from({ length: 1 + Math.floor(next() * 20) }, () => {
         const section = next() < 0.8 ? 0 : 1;
         const from = Math.floor(next() * LENGTHS[section]);
-        const most = Math.min(LENGTHS[section] - from, next() < 0.5 ? 300 : 3 * CHUNK_PLAIN);
+        const most = Math.min(LENGTHS[section] - from, next() < 0.5 ? 300 : 3 * PART_CHUNK);
         return [section, from, from + Math.floor(next() * (most + 1))];
       });
       const parts = await Promise.all(asked.map((one) => gathered.read(...one)));
@@ -193,27 +197,56 @@ describe('reads of one object that are asked for in one turn', () => {
         assert.deepEqual(part, plains[section].slice(from, to), `round ${round}, ${asked[i]}`);
       });
     }
-    assert.ok(storage.calls.length > 40);
   });
 
-  test('read a chunk once, and one chunk between two along, but no two', async () => {
+  test('read a chunk once, and up to 16 KiB between two along', async () => {
     const { gathered, storage } = await reader();
-    const chunksOf = () => storage.calls.splice(0).map(({ bytes }) => bytes / CHUNK_SEALED);
+    const chunksOf = () => storage.calls.splice(0).map(({ bytes }) => bytes / SEALED);
     const read = (...froms) => Promise.all(froms.map((from) => gathered.read(0, from, from + 9)));
     await read(at(3), at(3, 100), at(3, 7));
     assert.deepEqual(chunksOf(), [1]);
-    await read(at(9), at(4), at(5), at(7));
-    assert.deepEqual(chunksOf(), [6]);
-    await read(at(4), at(7));
+    await read(at(12), at(4), at(5), at(7));
+    assert.deepEqual(chunksOf(), [9]);
+    await read(at(4), at(10));
     assert.deepEqual(chunksOf(), [1, 1]);
     await Promise.all([gathered.read(0, at(2), at(5)), gathered.read(0, at(4, 9), at(6))]);
     assert.deepEqual(chunksOf(), [4]);
   });
 
-  test('fail alone where a chunk of theirs is damaged', async () => {
-    const { gathered, plains, context, key, bytes } = await reader();
+  test('read a page with the chunks that are near it, or beside them, and only once', async () => {
+    const { gathered, storage } = await reader({ pages: false });
+    const read = async (chunk) => {
+      await gathered.read(0, at(chunk), at(chunk, 9));
+      return storage.calls.splice(0).map(({ bytes }) => bytes).sort((x, y) => x - y);
+    };
+    const page = PAGE * HASH;
+    assert.deepEqual(await read(3), [page + 4 * SEALED]);
+    assert.deepEqual(await read(60), [SEALED]);
+    assert.deepEqual(await read(PAGE + 40), [page, SEALED]);
+    assert.deepEqual(await read(PAGE + 2), [SEALED]);
+    await gathered.read(0, at(2 * PAGE - 1), at(2 * PAGE, 9));
+    assert.deepEqual(storage.calls.splice(0).map(({ bytes }) => bytes), [page + 2 * SEALED]);
+    assert.deepEqual(await read(2 * PAGE + 50), [SEALED]);
+  });
+
+  test('fail where a page is damaged, whichever of its chunks is asked for', async () => {
+    const { gathered, context, plains, key, bytes, ref } = await reader({ pages: false });
+    const { pageAt } = new ObjectLayout(ref).runs(0, PAGE, PAGE + 1)[0];
     const broken = Uint8Array.from(bytes);
-    broken[bytes.length - 5000 - 40 - 77 - 40 - 36 * CHUNK_SEALED] ^= 1;
+    broken[pageAt + 5] ^= 1;
+    context.storage.map.set(key, broken);
+    for (const chunk of [PAGE, PAGE + 50]) {
+      await assertCode(gathered.read(0, at(chunk), at(chunk, 9)), 'CORRUPTED');
+    }
+    assert.deepEqual(await gathered.read(0, at(3), at(3, 9)), plains[0].slice(at(3), at(3, 9)));
+  });
+
+  test('fail alone where a chunk of theirs is damaged', async () => {
+    const made = await reader();
+    const { gathered, plains, context, key, bytes } = made;
+    const broken = Uint8Array.from(bytes);
+    const { ref } = made;
+    broken[new ObjectLayout(ref).runs(0, 4, 5)[0].at + 99] ^= 1;
     context.storage.map.set(key, broken);
     const asked = Array.from({ length: 8 }, (_, chunk) => [0, at(chunk, 5), at(chunk, 50)]);
     const settled = await Promise.allSettled(asked.map((one) => gathered.read(...one)));
@@ -261,7 +294,7 @@ describe('the head of an object', () => {
       });
       assert.equal(storage.calls.length, sections === 1 ? 2 : 1);
       assert.equal(storage.calls[0].bytes, sections === 2 ? objectSize(ref)
-        : objectSize(ref) - 50_000 - 4 * 40);
+        : objectSize(ref) - 50_000 - 13 * (OVERHEAD + HASH));
       // Nothing of it stays.
       await kept.read(0, 0, 9);
       assert.equal(storage.calls.at(-1).range.offset > 0, true);

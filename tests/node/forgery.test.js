@@ -8,7 +8,8 @@ import { Client, generateKey } from '../../build/js/index.js';
 import { Keyring } from '../../build/js/keyring.js';
 import { loadModule } from '../../build/js/loader.js';
 import { manifestKey } from '../../build/js/manifest.js';
-import { ObjectReader, objectKey, sealObject } from '../../build/js/object.js';
+import { ObjectReader, objectKey } from '../../build/js/object.js';
+import { sealObject } from '../../build/js/seal-object.js';
 import { Root } from '../../build/js/root.js';
 import { sealManifest } from '../../build/js/sealed-manifest.js';
 import { deriveWrap, openTable, slotsKey } from '../../build/js/slots.js';
@@ -100,7 +101,8 @@ describe('a reader who writes to the storage by hand', () => {
     let sealed;
     try {
       sealed = store.core.withScratch((s) => sealObject(store, 'segment', sections.map(
-        (section) => ({ pointer: s.put(section), length: section.length }),
+        (bytes, at) => (
+          { pointer: s.put(bytes), length: bytes.length, chunkBytes: reader.chunkBytes(at) }),
       )));
     } finally {
       crypto.getRandomValues = draw;

@@ -7,7 +7,7 @@ import { Core } from '../../build/js/core.js';
 import { Secret } from '../../build/js/crypto.js';
 import { Client, generateKey } from '../../build/js/index.js';
 import { loadModule } from '../../build/js/loader.js';
-import { sealObject } from '../../build/js/object.js';
+import { sealObject } from '../../build/js/seal-object.js';
 import { folderOf } from '../reader/keys.js';
 import { readIndex } from '../reader/reader.js';
 import { assertCode, random, randomVectors, toItems } from './support/oracle.js';

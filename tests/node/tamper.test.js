@@ -7,7 +7,8 @@ import { Core } from '../../build/js/core.js';
 import { Client, SealvecError } from '../../build/js/index.js';
 import { loadModule } from '../../build/js/loader.js';
 import { namedObjects } from '../../build/js/manifest.js';
-import { ObjectReader, sealObject } from '../../build/js/object.js';
+import { ObjectReader } from '../../build/js/object.js';
+import { sealObject } from '../../build/js/seal-object.js';
 import { IndexStore } from '../../build/js/store.js';
 import { assertCode, random } from './support/oracle.js';
 import { endIfItHangs, reuseCores } from './support/many-cases.js';
@@ -176,12 +177,13 @@ async function findReaders(map) {
   return readers;
 }
 
-/** Lengths of the sections of every object that the newest commit names, by id. */
+/** Lengths and chunks of the sections of every object that the newest commit names, by id. */
 async function readRefs(map) {
   const core = await Core.instantiate(await loadModule(undefined));
   const store = await IndexStore.open(core, mapStorage(map), 'v', KEYS[0], { logger: SILENT });
   return new Map(namedObjects(store.manifest)
-    .map(({ id, lengths }) => [Buffer.from(id).toString('hex'), lengths]));
+    .map(({ id, lengths, chunkBytes }) => [Buffer.from(id).toString('hex'),
+      lengths.map((length, section) => ({ length, chunk: chunkBytes[section] }))]));
 }
 
 const pristine = new Map();
@@ -264,9 +266,9 @@ test('every byte is read by some question, every section of segments among them'
     const unread = readers.get(key).indexOf(null);
     assert.equal(unread, -1, `byte ${unread} of ${key}`);
   }
-  const lengths = [...refs.values()].filter((one) => one.length > 2);
-  assert.equal(lengths.length, 2);
-  for (const one of lengths) assert.ok(one.length === 7 && one.every((length) => length > 0));
+  const sections = [...refs.values()].filter((one) => one.length > 2);
+  assert.equal(sections.length, 2);
+  for (const one of sections) assert.ok(one.length === 7 && one.every(({ length }) => length > 0));
 });
 
 /**
@@ -289,7 +291,8 @@ async function resealed(store, ref, section, epoch) {
   try {
     return core.withScratch((s) => sealObject(
       { core, storage, indexId, keyring }, ref.type,
-      plain.map((bytes) => ({ pointer: s.put(bytes), length: bytes.length })),
+      plain.map((bytes, at) => (
+        { pointer: s.put(bytes), length: bytes.length, chunkBytes: reader.chunkBytes(at) })),
     )).bytes;
   } finally {
     crypto.getRandomValues = draw;
@@ -409,17 +412,24 @@ test('an empty manifest of a number to come does not hide that the newest is too
   await assertCode(client.loadIndex(options), 'ROLLED_BACK');
 });
 
-/** Where the sealed chunks of an object lie, by the lengths of its sections. */
+/** Where the sealed chunks of an object lie, and their hashes, by the lengths of its sections. */
 function chunksOf(key) {
-  const sizes = refs.get(key.slice(-32)).flatMap((length) => {
-    const full = Array.from({ length: Math.floor(length / 16_344) }, () => 16_384);
-    return length % 16_344 ? [...full, length % 16_344 + 40] : full;
-  });
-  let at = HEADER + 32 * sizes.length;
-  const chunks = sizes.map((size, i) => (
-    { key, from: at, to: at += size, hash: { from: HEADER + 32 * i, to: HEADER + 32 * (i + 1) } }));
+  const sections = refs.get(key.slice(-32)).map(({ length, chunk }) =>
+    Array.from({ length: Math.ceil(length / chunk) }, (_, i) =>
+      Math.min(chunk, length - i * chunk) + 40));
+  const pages = sections.reduce((sum, { length }) => sum + Math.ceil(length / 64), 0);
+  let at = HEADER + 32 * pages;
+  const chunks = sections.flatMap((sizes) => sizes.map((size, i) => {
+    const page = at;
+    if (i % 64 === 0) at += 32 * Math.min(64, sizes.length - i);
+    return { key, size, page, starts: i % 64 === 0, from: at, to: at += size };
+  }));
   assert.equal(at, pristine.get(key).length);
-  return chunks;
+  let hash = 0;
+  return chunks.map(({ starts, page, from, to }) => {
+    hash = starts ? page : hash + 32;
+    return { key, from, to, hash: { from: hash, to: hash + 32 } };
+  });
 }
 
 /** Other bytes in the place of a range. */

@@ -19,8 +19,8 @@ function readObject(fields, type) {
   demand(sections === SECTIONS[type], `${sections} sections`);
   fields.zeros(2);
   const epoch = fields.u32();
-  const lengths = fields.many(sections, () => fields.u32());
-  return { id, type, epoch, lengths, tableHash: fields.bytes(32) };
+  const sizes = fields.many(sections, () => ({ length: fields.u32(), chunk: fields.u32() }));
+  return { id, type, epoch, sizes, tableHash: fields.bytes(32) };
 }
 
 function readSegment(fields) {

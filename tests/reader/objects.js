@@ -2,10 +2,12 @@
 import { epochKeys } from './keys.js';
 import { blake2b256, demand, hexOf, same, unseal } from './primitives.js';
 
-const CHUNK = 16_344;
 const OVERHEAD = 40;
+const PAGE = 64;
 
-const chunksOf = (length) => Math.ceil(length / CHUNK);
+const chunksOf = ({ length, chunk }) => Math.ceil(length / chunk);
+const pagesOf = (size) => Math.ceil(chunksOf(size) / PAGE);
+const sumOf = (numbers) => numbers.reduce((sum, number) => sum + number, 0);
 
 function headerOf(indexId, ref, chunks) {
   const header = Buffer.alloc(64);
@@ -28,21 +30,27 @@ export function openObject(objects, { indexId, folder }, epochs, ref) {
   const dataKey = epochs.get(ref.epoch);
   demand(dataKey, `epoch ${ref.epoch} has no key`);
   const key = epochKeys(dataKey).objects;
-  const total = ref.lengths.reduce((sum, length) => sum + chunksOf(length), 0);
-  const header = headerOf(indexId, ref, total);
+  const header = headerOf(indexId, ref, sumOf(ref.sizes.map(chunksOf)));
   demand(same(bytes.subarray(0, 64), header), `${what} has another header`);
-  const table = bytes.subarray(64, 64 + 32 * total);
-  const isNamed = same(blake2b256(bytes.subarray(0, 64 + 32 * total)), ref.tableHash);
+  let at = 64 + 32 * sumOf(ref.sizes.map(pagesOf));
+  const table = bytes.subarray(64, at);
+  const isNamed = same(blake2b256(bytes.subarray(0, at)), ref.tableHash);
   demand(isNamed, `${what} has another table`);
-  let at = 64 + 32 * total;
-  let number = 0;
+  const next = (length) => bytes.subarray(at, at += length);
+  let pages = 0;
+  let page;
   const sealed = [];
-  const sections = ref.lengths.map((length, section) => {
-    const count = chunksOf(length);
+  const sections = ref.sizes.map((size, section) => {
+    const count = chunksOf(size);
     const parts = Array.from({ length: count }, (_, chunk) => {
-      const plain = Math.min(CHUNK, length - chunk * CHUNK);
-      const one = bytes.subarray(at, at += plain + OVERHEAD);
-      const hash = table.subarray(32 * number, 32 * ++number);
+      if (chunk % PAGE === 0) {
+        page = next(32 * Math.min(PAGE, count - chunk));
+        const known = same(blake2b256(page), table.subarray(32 * pages, 32 * ++pages));
+        demand(known, `${what} has another page`);
+      }
+      const plain = Math.min(size.chunk, size.length - chunk * size.chunk);
+      const one = next(plain + OVERHEAD);
+      const hash = page.subarray(32 * (chunk % PAGE), 32 * (chunk % PAGE + 1));
       demand(same(blake2b256(one), hash), `${what} has another chunk`);
       const place = Buffer.alloc(16);
       [section, chunk, count, plain].forEach((value, i) => place.writeUInt32LE(value, 4 * i));

@@ -22,7 +22,7 @@ export function watchNonces(tell) {
       return seal(key, nonce, ...rest);
     };
     exports.sv_seal_chunks = (...args) => {
-      told(args[7], args[6]);
+      told(args[8], args[7]);
       return sealChunks(...args);
     };
   });
