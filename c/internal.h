@@ -4,6 +4,7 @@
 
 #include "sv.h"
 
+#include <math.h>
 #include <string.h>
 
 #if defined(__wasm_simd128__)
@@ -86,6 +87,34 @@ float sv_squared_l2_scalar(const float *x, const float *y, uint32_t dim);
  * -|c|^2/2 and takes the components in order. */
 int32_t sv_scores(const float *row, uint32_t dim, const float *packed,
                   const float *half_norms, uint32_t k, float *scores);
+
+/* ---- compare.c, for scan.c ---------------------------------------------- */
+
+static inline int is_live(const struct sv_scan *scan, uint32_t row) {
+  return scan->live == NULL || (scan->live[row >> 3] >> (row & 7) & 1);
+}
+
+/* limit_of returns what a lower bound may not be over. */
+static inline float limit_of(const struct sv_topk *top) {
+  return top->count < top->k ? INFINITY : (float)top->distances[0];
+}
+
+/* The test of rows in f32. Squared L2: a row whose sum is over base cannot
+ * enter. Dots: one whose dot is under |x| slope + base cannot. */
+struct bar {
+  float slope, base;
+};
+
+void set_bar(const struct sv_scan *scan, struct bar *bar);
+
+/* scan_vectors compares the live rows of a resident block. */
+void scan_vectors(struct sv_scan *scan, const struct sv_block *block,
+                  struct bar *bar);
+
+/* compare_candidates compares those not over the limit by their vectors, once
+ * each: those in the heap of upper bounds, or all. VECTORS where a block is
+ * not resident. */
+int32_t compare_candidates(struct sv_scan *scan, int all, struct bar *bar);
 
 /* ---- lists.c, for scan.c ----------------------------------------------- */
 

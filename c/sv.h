@@ -28,9 +28,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A section is sealed in chunks of as many plain bytes as the caller says
- * (chunk_bytes, at least one and at most SV_CHUNK_MAX), the last one shorter:
- * nonce 24 | ciphertext | tag 16. */
+/* A section is sealed in chunks of chunk_bytes plain bytes, 1 to SV_CHUNK_MAX,
+ * the last one shorter: nonce 24 | ciphertext | tag 16. */
 #define SV_CHUNK_MAX 65496u
 #define SV_CHUNK_OVERHEAD 40u
 
@@ -375,10 +374,19 @@ int32_t sv_scan_run(struct sv_scan *scan);
 int32_t sv_scan_begin(struct sv_scan *scan);
 int32_t sv_scan_next(struct sv_scan *scan);
 
-/* sv_scan_ahead writes which blocks, `most` at most, will be wanted of the
- * kind asked for, the missing one first, and returns their number. */
-int32_t sv_scan_ahead(struct sv_scan *scan, int32_t vectors, uint32_t most,
-                      uint32_t *places);
+/* sv_scan_ahead writes which blocks, `most` at most, will be wanted of codes,
+ * or of vectors where rows have no codes, the missing one first, and returns
+ * their number. */
+int32_t sv_scan_ahead(struct sv_scan *scan, uint32_t most, uint32_t *places);
+
+/* ---- compare.c --------------------------------------------------------- */
+/* sv_scan_candidates writes the numbers of those candidates, `most` at most,
+ * that are to be compared next and lie in no resident block. The caller makes
+ * blocks resident, or gives the rows of numbers[n] to sv_scan_compare. */
+int32_t sv_scan_candidates(const struct sv_scan *scan, uint32_t most,
+                           uint32_t *numbers);
+void sv_scan_compare(struct sv_scan *scan, uint32_t n, const uint32_t *numbers,
+                     const float *rows);
 
 /* ---- segment.c --------------------------------------------------------- */
 /* sv_order_by_list sorts row numbers by list, stable, to order[n] and

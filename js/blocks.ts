@@ -12,6 +12,8 @@ export interface BlockTable {
   /** Pointers into wasm memory; 0 while not resident. */
   readonly vectors: Uint32Array;
   readonly codes: Uint32Array;
+  /** Whether vectors of a block have been wanted, 1 if so. */
+  readonly visited: Uint8Array;
 }
 
 /** Cuts runs of rows, given by `starts` per list, into blocks, as the core does. */
@@ -38,7 +40,7 @@ export function cutBlocks({ exports }: Core, starts: Uint32Array, dimension: num
       block++;
     }
   }
-  return { list, row, rows, codesAt, vectors: words(), codes: words() };
+  return { list, row, rows, codesAt, vectors: words(), codes: words(), visited: new Uint8Array(count) };
 }
 
 /** The pairs (list u32, rows u32) of the lists section, as words. */

@@ -7,6 +7,9 @@ import type { AbortSignalLike } from '../types/api.js';
 
 /** Blocks whose places `ahead` gives at most. */
 const WINDOW_BLOCKS = 4096;
+/** Rows that candidates are compared by at a time, and their bytes: at most, one at least. */
+const WINDOW_ROWS = 256;
+const WINDOW_BYTES = 1 << 20;
 /** Lists visited before the stop rule is asked. */
 const MIN_PROBES = 1;
 /** Candidates there is room for at first, 16 bytes each. */
@@ -37,6 +40,13 @@ export interface SearchOptions {
   readonly allowed: number;
   readonly share: number;
   readonly signal: AbortSignalLike | undefined;
+}
+
+/** A row that is to be compared: of the block at a place of the table. */
+export interface Candidate {
+  readonly number: number;
+  readonly place: number;
+  readonly row: number;
 }
 
 export interface Hit {
@@ -176,13 +186,37 @@ export class Scan {
   }
 
   /** Places of the blocks to load now: the missing one and those that will follow it. */
-  ahead(wanted: number): Uint32Array {
+  ahead(): Uint32Array {
     const { core } = this.#snapshot;
     return core.withScratch((s) => {
       const places = s.take(WINDOW_BLOCKS * 4);
-      const vectors = wanted === WANTS.vectors ? 1 : 0;
-      const count = core.exports.sv_scan_ahead(this.#pointer, vectors, WINDOW_BLOCKS, places);
+      const count = core.exports.sv_scan_ahead(this.#pointer, WINDOW_BLOCKS, places);
       return core.words(places, count);
+    });
+  }
+
+  /** The candidates to compare now whose vectors are not in memory. */
+  candidates(): Candidate[] {
+    const { core, manifest: { config } } = this.#snapshot;
+    const fitting = Math.floor(WINDOW_BYTES / (config.dimension * 4));
+    const most = Math.max(1, Math.min(WINDOW_ROWS, fitting));
+    const numbers = core.withScratch((s) => {
+      const out = s.take(most * 4);
+      return core.words(out, core.exports.sv_scan_candidates(this.#pointer, most, out));
+    });
+    const all = this.word('candidates');
+    return Array.from(numbers, (number) => {
+      const at = all + number * CANDIDATE;
+      return { number, place: core.word(at + 8), row: core.word(at + 12) };
+    });
+  }
+
+  /** Compares candidates by their vectors, which lie one after another at `rows`. */
+  compare(candidates: readonly Candidate[], rows: number): void {
+    const { core } = this.#snapshot;
+    core.withScratch((s) => {
+      const numbers = s.put(Uint32Array.from(candidates, ({ number }) => number));
+      core.exports.sv_scan_compare(this.#pointer, candidates.length, numbers, rows);
     });
   }
 

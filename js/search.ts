@@ -1,5 +1,6 @@
 /** Queries over one snapshot: calls of the core, with what is missing loaded in between. */
 import { throwIfAborted } from './abort.js';
+import { allOf } from './all.js';
 import type { Cache } from './cache.js';
 import { roomFor, Scan, type SearchOptions, type SearchResult, WANTS } from './scan.js';
 import type { Segment } from './segment.js';
@@ -25,23 +26,58 @@ async function loadBlocks(
     bytes += size;
   }
   cache.makeRoom(bytes);
-  const loads = blocks.map(({ segment, block }) =>
-    vectors ? segment.loadBlock(block) : segment.loadCodes(block));
-  const failed = (await Promise.allSettled(loads)).find((result) => result.status === 'rejected');
-  if (failed) throw failed.reason;
+  await allOf(blocks.map(({ segment, block }) =>
+    vectors ? segment.loadBlock(block) : segment.loadCodes(block)));
+}
+
+/**
+ * Compares candidates whose vectors are not in memory: by the rows alone, which are read from
+ * storage or out of what is left of the cache, or where all fits in that by whole blocks, from the
+ * second time on that a block is visited.
+ */
+async function compareCandidates(
+  snapshot: Snapshot, scan: Scan, whole: boolean, cache: Cache,
+): Promise<void> {
+  const { core, manifest: { config } } = snapshot;
+  const again = new Set<number>();
+  const rows = scan.candidates().filter(({ place }) => {
+    const { segment, block } = snapshot.place(place);
+    const known = whole && segment.blocks.visited[block] === 1;
+    if (known) again.add(place);
+    return !known;
+  });
+  const arena = core.arena();
+  try {
+    const size = config.dimension * 4;
+    const pointer = arena.take(rows.length * size);
+    const reading = rows.map(({ place, row }, i) => {
+      const { segment, block } = snapshot.place(place);
+      segment.blocks.visited[block] = 1;
+      const number = (segment.blocks.row[block] ?? 0) + row;
+      return segment.openRow(number, pointer + i * size, !whole);
+    });
+    await allOf([loadBlocks(snapshot, again, true, cache), ...reading]);
+    scan.compare(rows, pointer);
+  } finally {
+    arena.free();
+  }
 }
 
 /** Loads what is missing and what will follow it, then scans on; what is wanted next. */
 async function loadAndRun(
   snapshot: Snapshot, scan: Scan, cache: Cache, wants: number,
 ): Promise<number> {
-  return cache.hold(async () => {
+  const ofCandidates = wants === WANTS.vectors && snapshot.nOrigins > 0;
+  const whole = !cache.limited || cache.limit >= snapshot.memoryBytes;
+  const load = async (): Promise<number> => {
     // Others may have loaded what was missing, which must not be let go of for what follows it.
     const wanted = cache.limited ? scan.next() : wants;
     if (wanted === WANTS.nothing || wanted === WANTS.room) return wanted;
-    await loadBlocks(snapshot, scan.ahead(wanted), wanted === WANTS.vectors, cache);
+    if (ofCandidates) await compareCandidates(snapshot, scan, whole, cache);
+    else await loadBlocks(snapshot, scan.ahead(), wanted === WANTS.vectors, cache);
     return scan.next();
-  });
+  };
+  return ofCandidates && !whole ? load() : cache.hold(load);
 }
 
 /** Marks the lists a query visited as used, so that the cache lets go of others first. */

@@ -71,7 +71,8 @@ export class Sections {
         value.fill(0);
       };
       return { value, bytes: value.length, drop };
-    }, use);
+      // Vectors one by one are worth less than the codes that tell which of them to look at.
+    }, use, section === SECTIONS.vectors ? 'briefly' : 'may');
   }
 
   /**
@@ -86,6 +87,12 @@ export class Sections {
     if (!bytes || from > to || to > start + bytes.length) return undefined;
     if (this.#cache.limited) this.#cache.touch(`${section}/${chunk}`);
     return { bytes, from: from - start, to: to - start };
+  }
+
+  /** As `bytes`, but a view for use in this turn; undefined unless they are in memory. */
+  peek(section: number, from: number, to: number): Uint8Array | undefined {
+    const place = this.#peek(section, from, to);
+    return place?.bytes.subarray(place.from, place.to);
   }
 
   /** Plain bytes [from, to) of a section, through the cache. */

@@ -87,6 +87,12 @@ export class Segment {
     return (this.blocks.rows[block] ?? 0) * (this.config.dimension * 4 + norms);
   }
 
+  /** About what all vectors, codes and signs take in memory. */
+  get memoryBytes(): number {
+    const codes = this.reader.ref.lengths[SECTIONS.codes] ?? 0;
+    return this.rows * (this.config.dimension + 1) * 4 + codes * 1.5;
+  }
+
   #codeLength(block: number): number {
     const { codesAt } = this.blocks;
     return (codesAt[block + 1] ?? 0) - (codesAt[block] ?? 0);
@@ -117,6 +123,24 @@ export class Segment {
     await this.#gathered.open(SECTIONS.vectors, from * size, to * size, (plain) => {
       if (this.config.precision === 'float32') core.move(pointer, plain, count * 4);
       else core.check(core.exports.sv_f16_decode(plain, count, pointer), 'vectors');
+    });
+  }
+
+  /** Writes one row as float32 to `pointer`; by way of the cache, where `cached`. */
+  async openRow(row: number, pointer: number, cached: boolean): Promise<void> {
+    if (!cached) return this.openVectors(row, row + 1, pointer);
+    const size = vectorBytes(this.config);
+    const range = [SECTIONS.vectors, row * size, (row + 1) * size] as const;
+    const bytes = this.#sections.peek(...range) ?? await this.#sections.bytes(...range);
+    this.#decode(bytes, pointer);
+  }
+
+  /** Writes stored vectors as float32 to `pointer`. */
+  #decode(bytes: Uint8Array, pointer: number): void {
+    const { core } = this.reader.context;
+    if (this.config.precision === 'float32') return core.write(pointer, bytes);
+    core.withScratch((s) => {
+      core.check(core.exports.sv_f16_decode(s.put(bytes), bytes.length / 2, pointer), 'vectors');
     });
   }
 
@@ -209,12 +233,10 @@ export class Segment {
     const size = vectorBytes(this.config);
     const bytes = await this.#sections.bytes(SECTIONS.vectors, row * size, (row + 1) * size);
     const { core } = this.reader.context;
-    const { dimension, precision } = this.config;
-    if (precision === 'float32') return new Float32Array(bytes.buffer);
-    return core.withScratch((s) => {
-      const out = s.take(dimension * 4);
-      core.check(core.exports.sv_f16_decode(s.put(bytes), dimension, out), 'vectors');
-      return core.floats(out, dimension);
+    return core.withScratch((scratch) => {
+      const out = scratch.take(this.config.dimension * 4);
+      this.#decode(bytes, out);
+      return core.floats(out, this.config.dimension);
     });
   }
 

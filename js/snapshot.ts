@@ -186,6 +186,11 @@ export class Snapshot {
     return { segment, block: this.#order.block[at] ?? 0 };
   }
 
+  /** About what all vectors, codes and signs take in memory. */
+  get memoryBytes(): number {
+    return this.segments.reduce((sum, segment) => sum + segment.memoryBytes, 0);
+  }
+
   /** Which segment a row number belongs to. */
   segmentOf(row: number): number {
     let at = this.bases.length - 1;

@@ -80,7 +80,9 @@ export interface CoreExports {
   sv_scan_run(scan: number): number;
   sv_scan_begin(scan: number): number;
   sv_scan_next(scan: number): number;
-  sv_scan_ahead(scan: number, vectors: number, most: number, places: number): number;
+  sv_scan_ahead(scan: number, most: number, places: number): number;
+  sv_scan_candidates(scan: number, most: number, numbers: number): number;
+  sv_scan_compare(scan: number, n: number, numbers: number, rows: number): void;
 
   sv_order_by_list(
     lists: number, n: number, nLists: number, order: number, starts: number,

@@ -126,6 +126,7 @@ class FileStorage implements Storage {
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.allSettled(this.#pending);
+    this.#files.close();
   }
 
   /** Runs one call when its turn comes, and types what it throws. */

@@ -276,6 +276,7 @@ describe('the C', () => {
       estimate: [],
       signs: ['codes'],
       turn: [],
+      compare: ['distance', 'topk'],
       scan: ['codes', 'lists', 'distance', 'topk'],
     };
     for (const [name, source] of sources) {

@@ -8,6 +8,7 @@ import { hostname, tmpdir } from 'node:os';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { SealvecError } from '../../build/js/errors.js';
 import { fileStorage } from '../../build/js/storage/file.js';
@@ -21,17 +22,20 @@ const ROOT_USER = process.getuid?.() === 0;
 /** Runs body while files that are opened for reading are counted: now, at most, all told. */
 async function countingReads(body) {
   const count = { now: 0, most: 0, all: 0 };
+  const mine = new Set();
   const { open, closeSync } = nodeFs;
   const opened = (path, flags, done) => open(path, flags, (error, file) => {
-    if (!error) count.most = Math.max(count.most, ++count.now);
+    if (!error) count.most = Math.max(count.most, mine.add(file).size);
+    count.now = mine.size;
     count.all++;
     done(error, file);
   });
   const closed = (file) => {
     closeSync(file);
-    count.now--;
+    mine.delete(file);
+    count.now = mine.size;
   };
-  await withFaults({ open: opened, closeSync: closed }, body, nodeFs);
+  await withFaults({ open: opened, closeSync: closed }, () => body(count), nodeFs);
   return count;
 }
 
@@ -219,18 +223,87 @@ function fileTests() {
       assert.ok(most > 1 && most <= 64, `${most} files open`);
     }));
 
-  test('opens a file once for all who read parts of it at a time, and closes it', () =>
+  test('opens a file once for all who read parts of it, and closes it with the storage', () =>
     inDirectory(async (directory) => {
       const storage = fileStorage(directory);
       await storage.create('a', object(1));
-      const { now, all } = await countingReads(async () => {
+      const { now, all } = await countingReads(async (count) => {
         for (const offset of [0, 4]) {
           const reads = Array.from({ length: 50 }, (_, i) =>
             storage.read('a', { offset: offset + i * 8, length: 8 }));
           for (const bytes of await Promise.all(reads)) assert.ok(isWhole(bytes, 1, 8));
         }
+        assert.equal(count.now, 1);
+        await storage.close();
       });
-      assert.deepEqual([now, all], [0, 2]);
+      assert.deepEqual([now, all], [0, 1]);
+    }));
+
+  test('keeps at most 32 files open of which it reads parts, and those only for a while', () =>
+    inDirectory(async (directory) => {
+      const storage = fileStorage(directory);
+      const keys = Array.from({ length: 50 }, (_, i) => `k/${i}`);
+      for (const key of keys) await storage.create(key, object(1, 80));
+      const { now } = await countingReads(async (count) => {
+        for (const key of keys) {
+          assert.ok(isWhole(await storage.read(key, { offset: 8, length: 8 }), 1, 8));
+          assert.ok(count.now <= 32);
+        }
+        assert.equal(count.now, 32);
+        for (let i = 0; i < 100 && count.now > 0; i++) await sleep(100);
+      });
+      assert.equal(now, 0);
+      assert.ok(isWhole(await storage.read('k/0', { offset: 8, length: 8 }), 1, 8));
+      await storage.close();
+    }));
+
+  test('finds no object that another deleted, though it has the file open', () =>
+    inDirectory(async (directory) => {
+      const storage = fileStorage(directory);
+      for (const number of [1, 2]) {
+        await storage.create('a', object(number));
+        assert.ok(isWhole(await storage.read('a', { offset: 0, length: 8 }), number, 8));
+        await fileStorage(directory).delete(['a']);
+        await sleep(1);
+        assert.equal(await storage.read('a', { offset: 0, length: 8 }), undefined);
+      }
+      await storage.close();
+    }));
+
+  test('has other threads read for a while when a short part takes long', () =>
+    inDirectory(async (directory) => {
+      const storage = fileStorage(directory);
+      await storage.create('a', object(1));
+      const { read, readSync } = nodeFs;
+      const counts = { here: 0, elsewhere: 0 };
+      let slow = 0;
+      const here = (...args) => {
+        counts.here++;
+        for (const end = performance.now() + slow; performance.now() < end;);
+        return readSync(...args);
+      };
+      const elsewhere = (...args) => {
+        counts.elsewhere++;
+        return read(...args);
+      };
+      const readParts = async (n, length) => {
+        for (let i = 0; i < n; i++) {
+          assert.ok(isWhole(await storage.read('a', { offset: 8 * i, length }), 1, length));
+        }
+      };
+      await withFaults({ readSync: here, read: elsewhere }, async () => {
+        await readParts(1, 65_540);
+        assert.deepEqual(counts, { here: 0, elsewhere: 1 });
+        slow = 3;
+        await readParts(1, 8);
+        slow = 0;
+        assert.deepEqual(counts, { here: 1, elsewhere: 1 });
+        await readParts(1000, 8);
+        assert.deepEqual(counts, { here: 1, elsewhere: 1001 });
+        await readParts(1000, 8);
+        assert.ok(counts.here > 1);
+        await storage.close();
+      }, nodeFs);
     }));
 
   test('finds no object that was deleted, though others are still reading it', () =>
@@ -245,12 +318,12 @@ function fileTests() {
         void held.then(() => read(...args));
       };
       await withFaults({ read: slow }, async () => {
-        const before = storage.read('a', { offset: 0, length: 8 });
+        const before = storage.read('a', { offset: 0, length: 80_000 });
         await begun;
         await storage.delete(['a']);
         const after = storage.read('a', { offset: 0, length: 8 });
         waiting.emit('go on');
-        assert.ok(isWhole(await before, 1, 8));
+        assert.ok(isWhole(await before, 1, 80_000));
         assert.equal(await after, undefined);
       }, nodeFs);
     }));
