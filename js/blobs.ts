@@ -2,7 +2,7 @@
 import type { Arena, Core } from './core.js';
 import type { SectionSource } from './seal-object.js';
 
-const encoder = new TextEncoder();
+const encoder = /* @__PURE__ */ new TextEncoder();
 
 /** A blob section out of the bytes of each row. */
 export function blobSection(blobs: readonly (Uint8Array | undefined)[]): Uint8Array {

@@ -40,7 +40,8 @@ export function cutBlocks({ exports }: Core, starts: Uint32Array, dimension: num
       block++;
     }
   }
-  return { list, row, rows, codesAt, vectors: words(), codes: words(), visited: new Uint8Array(count) };
+  const visited = new Uint8Array(count);
+  return { list, row, rows, codesAt, vectors: words(), codes: words(), visited };
 }
 
 /** The pairs (list u32, rows u32) of the lists section, as words. */

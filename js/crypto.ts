@@ -12,7 +12,7 @@ export const SIGNATURE = 64;
 /** Bytes of the stack, with which wasm memory begins (`stack_bytes` in the Makefile). */
 const STACK = 262_144;
 
-const utf8 = new TextEncoder();
+const utf8 = /* @__PURE__ */ new TextEncoder();
 
 /** 32 secret bytes in wasm memory, wiped by `wipe`. */
 export class Secret {

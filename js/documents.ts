@@ -9,7 +9,7 @@ const TEXT = 1;
 const BYTES = 2;
 const FORBIDDEN: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype']);
 
-const encoder = new TextEncoder();
+const encoder = /* @__PURE__ */ new TextEncoder();
 
 /**
  * Copies plain JSON data; refuses what JSON cannot hold and what poisons prototypes. It counts

@@ -11,7 +11,8 @@ export async function withHead<T>(
   work: (context: ObjectContext) => Promise<T>,
 ): Promise<T> {
   const layout = new ObjectLayout(ref);
-  const size = layout.sections[sections]?.at ?? layout.size;
+  const behind = layout.sections[sections];
+  const size = behind ? layout.head + behind.at : layout.size;
   const own = objectKey(indexId, ref.id);
   let head: ReturnType<typeof storage.read> | undefined;
   let over = false;

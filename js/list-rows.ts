@@ -3,7 +3,7 @@ import { breathe } from './breathe.js';
 import type { Arena } from './core.js';
 import type { IndexConfig, SegmentEntry } from './manifest.js';
 import { isRouted, routeDimension } from './metric.js';
-import { type ObjectContext, ObjectReader } from './object.js';
+import type { ObjectContext } from './object.js';
 import type { Snapshot } from './snapshot.js';
 import { readVectors } from './stored-vectors.js';
 import { longest, route } from './training-sample.js';
@@ -81,13 +81,9 @@ async function openRows(
 ): Promise<OpenRows> {
   const size = config.dimension * 4;
   const pointer = arena.take(places.length * size);
-  let at = 0;
-  for (const { entry, rows } of pickRows(runs, places)) {
-    const reader = new ObjectReader(context, entry.object);
-    await readVectors(reader, rows, config, pointer + at * size);
-    at += rows.length;
-  }
-  return { pointer, n: at };
+  const picked = pickRows(runs, places);
+  await readVectors(context, picked, config, pointer);
+  return { pointer, n: picked.reduce((sum, { rows }) => sum + rows.length, 0) };
 }
 
 /** Opens the rows at some places, routed to where lists are made. */

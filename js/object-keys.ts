@@ -18,7 +18,7 @@ export interface ObjectKeyring {
 }
 
 export function unknownEpoch(epoch: number): SealvecError {
-  return new SealvecError('CORRUPTED', `an object names epoch ${epoch}, which has no key`);
+  return new SealvecError('CORRUPTED', `epoch ${epoch} has no key`);
 }
 
 /** The keyring of a training worker. Wipes what it is made of. */

@@ -37,14 +37,12 @@ export interface ChunkRun {
   readonly page: number;
   readonly pageAt: number;
   readonly pageBytes: number;
-  /** Where in the page their hashes begin. */
-  readonly hashAt: number;
   /** Where the chunks lie, and how long they are together. */
   readonly at: number;
   readonly bytes: number;
 }
 
-/** A section: its first page, and where it begins. */
+/** A section: its first page, and where it begins behind header and table. */
 interface SectionLayout {
   readonly length: number;
   readonly chunkBytes: number;
@@ -62,22 +60,19 @@ export class ObjectLayout {
   readonly chunks: number;
 
   constructor({ lengths, chunkBytes: sizes }: Sized) {
-    const parts = lengths.map((length, i) => {
+    let [all, page, at] = [0, 0, 0];
+    this.sections = lengths.map((length, i) => {
       const chunkBytes = sizes[i] ?? PART_CHUNK;
-      return { length, chunkBytes, chunks: Math.ceil(length / chunkBytes) };
-    });
-    const pagesOf = (chunks: number): number => Math.ceil(chunks / PAGE);
-    let page = 0;
-    let at = HEADER + HASH * parts.reduce((sum, { chunks }) => sum + pagesOf(chunks), 0);
-    this.head = at;
-    this.sections = parts.map((part) => {
-      const section = { ...part, page, at };
-      page += pagesOf(part.chunks);
-      at += part.length + part.chunks * (OVERHEAD + HASH);
+      const chunks = Math.ceil(length / chunkBytes);
+      const section = { length, chunkBytes, chunks, page, at };
+      all += chunks;
+      page += Math.ceil(chunks / PAGE);
+      at += length + chunks * (OVERHEAD + HASH);
       return section;
     });
-    this.size = at;
-    this.chunks = parts.reduce((sum, { chunks }) => sum + chunks, 0);
+    this.chunks = all;
+    this.head = HEADER + HASH * page;
+    this.size = this.head + at;
   }
 
   /** Chunks [first, end) of a section, cut where pages end. */
@@ -91,21 +86,16 @@ export class ObjectLayout {
       const begin = from - from % PAGE;
       const to = Math.min(begin + PAGE, end);
       const pageBytes = Math.min(PAGE, chunks - begin) * HASH;
-      const pageAt = at + begin * (sealed + HASH);
+      const pageAt = this.head + at + begin * (sealed + HASH);
       const plain = Math.min(to * chunkBytes, length) - from * chunkBytes;
       runs.push({
         first: from, count: to - from, page: page + begin / PAGE, pageAt, pageBytes,
-        hashAt: (from - begin) * HASH, at: pageAt + pageBytes + (from - begin) * sealed,
+        at: pageAt + pageBytes + (from - begin) * sealed,
         bytes: plain + (to - from) * OVERHEAD,
       });
       from = to;
     }
     return runs;
-  }
-
-  /** All chunks of a section, cut where pages end. */
-  allRuns(section: number): ChunkRun[] {
-    return this.runs(section, 0, this.sections[section]?.chunks ?? 0);
   }
 }
 

@@ -15,22 +15,19 @@
  *
  * History: version 1, 2026.
  */
-import { allOf } from './all.js';
 import { hex, sameBytes } from './bytes.js';
 import type { Core } from './core.js';
 import { hash } from './crypto.js';
 import { SealvecError } from './errors.js';
 import type { ObjectKeyring } from './object-keys.js';
-import { type ChunkRun, HASH, HEADER, ObjectLayout, OVERHEAD } from './object-layout.js';
+import { type ChunkRun, HASH, HEADER, ObjectLayout, OVERHEAD, PAGE } from './object-layout.js';
 import { FORMAT_VERSION, SUITE } from './version.js';
-import type { Storage } from '../types/api.js';
+import type { ErrorCode, Storage } from '../types/api.js';
 import type { ObjectRef, ObjectType } from '../types/format.js';
 
 export type { ObjectRef };
 
 const MAGIC = new TextEncoder().encode('SVOBJECT');
-/** Bytes between a page and the chunks it is wanted for that are rather read along. */
-const READ_ALONG = 16_384;
 
 export const OBJECT_TYPES: Readonly<Record<ObjectType, number>> =
   { segment: 1, centroids: 2, tombstones: 3 };
@@ -79,15 +76,9 @@ export function objectHeader(
 }
 
 /** Chunks as they were stored, and the hashes they must have. */
-interface SealedRun extends Pick<ChunkRun, 'first' | 'count'> {
+export interface SealedRun extends Pick<ChunkRun, 'first' | 'count'> {
   readonly sealed: Uint8Array;
   readonly hashes: Uint8Array;
-}
-
-/** Pages that have been read, by number. */
-export interface Pages {
-  get(page: number): Uint8Array | undefined;
-  set(page: number, bytes: Uint8Array): unknown;
 }
 
 /** Chunks of a section one after another, of which plain bytes from `from` on were asked for. */
@@ -106,16 +97,14 @@ export class ObjectReader {
   readonly #key: string;
   readonly #layout: ObjectLayout;
   readonly #header: Uint8Array;
-  readonly #pages: Pages;
   #table: Promise<Uint8Array> | undefined;
 
-  constructor(context: ObjectContext, ref: ObjectRef, pages: Pages = new Map()) {
+  constructor(context: ObjectContext, ref: ObjectRef) {
     this.context = context;
     this.ref = ref;
     this.#key = objectKey(context.indexId, ref.id);
     this.#layout = new ObjectLayout(ref);
     this.#header = objectHeader(context.indexId, ref, this.#layout.chunks);
-    this.#pages = pages;
   }
 
   /** Plain bytes of the chunks of a section but for the last. */
@@ -123,82 +112,64 @@ export class ObjectReader {
     return this.#layout.sections[section]?.chunkBytes ?? 1;
   }
 
-  async #read(offset: number, length: number): Promise<Uint8Array> {
+  /** Bytes as they are stored. */
+  async readBytes(offset: number, length: number): Promise<Uint8Array> {
     const bytes = await this.context.storage.read(this.#key, { offset, length });
-    if (!bytes) throw new SealvecError('NOT_FOUND', `object ${this.#key} is gone`);
-    if (bytes.length !== length) {
-      throw new SealvecError('CORRUPTED', `object ${this.#key} is cut short`);
-    }
+    if (!bytes) this.#fail('is gone', 'NOT_FOUND');
+    if (bytes.length !== length) this.#fail('is too short');
     return bytes;
   }
 
-  #refuse(): never {
-    throw new SealvecError('CORRUPTED', `object ${this.#key}: authentication failed`);
+  #expect(found: Uint8Array, expected: Uint8Array): void {
+    if (!sameBytes(found, expected)) this.#fail('is not authentic');
   }
 
-  async #readTable(): Promise<Uint8Array> {
-    const bytes = await this.#read(0, this.#layout.head);
-    const { core } = this.context;
-    if (!sameBytes(bytes.subarray(0, HEADER), this.#header) ||
-        !sameBytes(hash(core, bytes), this.ref.tableHash)) this.#refuse();
-    return bytes.slice(HEADER);
+  #fail(why: string, code: ErrorCode = 'CORRUPTED'): never {
+    throw new SealvecError(code, `object ${this.#key} ${why}`);
   }
 
   /** Reads and checks the header and the table of hashes, once. */
   async table(): Promise<Uint8Array> {
-    this.#table ??= this.#readTable();
-    try {
-      return await this.#table;
-    } catch (error) {
+    const read = async (): Promise<Uint8Array> => {
+      const bytes = await this.readBytes(0, this.#layout.head);
+      this.#expect(bytes.subarray(0, HEADER), this.#header);
+      this.#expect(hash(this.context.core, bytes), this.ref.tableHash);
+      return bytes.slice(HEADER);
+    };
+    this.#table ??= read().catch((error: unknown) => {
       this.#table = undefined;
       throw error;
-    }
+    });
+    return this.#table;
   }
 
-  /** Checks a page that was read, and keeps it. */
-  #takePage(table: Uint8Array, page: number, bytes: Uint8Array): Uint8Array {
-    const expected = table.subarray(page * HASH, (page + 1) * HASH);
-    if (!sameBytes(hash(this.context.core, bytes), expected)) this.#refuse();
-    const kept = bytes.slice();
-    this.#pages.set(page, kept);
-    return kept;
+  /** Checks a page that was read. */
+  checkPage(table: Uint8Array, page: number, bytes: Uint8Array): Uint8Array {
+    this.#expect(hash(this.context.core, bytes), table.subarray(page * HASH, (page + 1) * HASH));
+    return bytes;
   }
 
-  /** Reads chunks, and the page of the first of them unless it is known. */
-  async #readRuns(runs: readonly ChunkRun[]): Promise<SealedRun[]> {
-    const [head, tail] = [runs[0], runs.at(-1)];
-    if (!head || !tail) return [];
+  /** Reads chunks, from the page of the first of them on. */
+  async readRuns(runs: readonly ChunkRun[]): Promise<SealedRun[]> {
+    const last = runs.at(-1);
+    if (!last) return [];
+    const begin = runs[0]?.pageAt ?? 0;
     const table = await this.table();
-    let hashes = this.#pages.get(head.page);
-    const isNear = !hashes && head.at - head.pageAt - head.pageBytes <= READ_ALONG;
-    const begin = isNear ? head.pageAt : head.at;
-    const [bytes, apart] = await allOf([
-      this.#read(begin, tail.at + tail.bytes - begin),
-      hashes || isNear ? Promise.resolve(undefined) : this.#read(head.pageAt, head.pageBytes),
-    ]);
-    const cut = (at: number, length: number): Uint8Array =>
-      bytes.subarray(at - begin, at - begin + length);
+    const bytes = await this.readBytes(begin, last.at + last.bytes - begin);
     return runs.map((run) => {
-      const { first, count, page, hashAt } = run;
-      if (!hashes || run !== head) {
-        const own = run === head ? apart : undefined;
-        hashes = this.#takePage(table, page, own ?? cut(run.pageAt, run.pageBytes));
-      }
-      const expected = hashes.subarray(hashAt, hashAt + count * HASH);
-      return { first, count, sealed: cut(run.at, run.bytes), hashes: expected };
+      const at = run.pageAt - begin;
+      const page = this.checkPage(table, run.page, bytes.subarray(at, at + run.pageBytes));
+      return cutRun(run, page, bytes, begin);
     });
   }
 
   /** Reads the chunks that hold plain bytes [from, to) of a section, still sealed. */
   async fetch(section: number, from: number, to: number): Promise<SealedRange> {
-    if (from > to || to > (this.ref.lengths[section] ?? 0)) {
-      const message = `object ${this.#key}: a range runs past a section`;
-      throw new SealvecError('CORRUPTED', message);
-    }
+    if (from > to || to > (this.ref.lengths[section] ?? 0)) this.#fail('is too short');
     const size = this.chunkBytes(section);
     const first = Math.floor(from / size);
-    const end = from === to ? first : Math.ceil(to / size);
-    const runs = await this.#readRuns(this.#layout.runs(section, first, end));
+    const end = Math.ceil(to / size);
+    const runs = await this.readRuns(this.#layout.runs(section, first, end));
     return { section, from, first, count: end - first, runs };
   }
 
@@ -223,7 +194,6 @@ export class ObjectReader {
    */
   openFetched<T>(range: SealedRange, use: (pointer: number) => T): T {
     const { section, from, first, count } = range;
-    if (count === 0) return use(0);
     const size = this.chunkBytes(section);
     return this.context.core.withScratch((s) => {
       const out = s.take(count * size);
@@ -243,6 +213,16 @@ export class ObjectReader {
   async read(section: number, from: number, to: number): Promise<Uint8Array> {
     return this.open(section, from, to, (pointer) => this.context.core.bytes(pointer, to - from));
   }
+}
+
+/** The chunks of a run out of bytes that begin at `begin`, with their hashes out of their page. */
+export function cutRun(
+  { first, count, at, bytes: length }: ChunkRun, page: Uint8Array, bytes: Uint8Array,
+  begin: number,
+): SealedRun {
+  const sealed = bytes.subarray(at - begin, at - begin + length);
+  const hashAt = first % PAGE * HASH;
+  return { first, count, sealed, hashes: page.subarray(hashAt, hashAt + count * HASH) };
 }
 
 /** The chunks of a fetched range from `first` on. */

@@ -22,8 +22,6 @@ export interface PackedSegment {
   readonly bytes: Uint8Array;
   /** Which row of the batch became each row of the segment; empty for a batch without lists. */
   readonly order: Uint32Array;
-  /** Rows per list. */
-  readonly counts: Uint32Array;
 }
 
 /** SipHash of each id of a blob section, 8 bytes each, under the ids key of an epoch. */
@@ -55,7 +53,7 @@ function listSections(
   { core, config: { metric, dimension }, s }: Packing, { n, vectors }: RowBatch, starts: number,
   counts: Uint32Array, clustering: Clustering | undefined,
 ): [SectionSource, SectionSource] {
-  const nLists = counts.length || 1;
+  const nLists = counts.length;
   const origin = clustering?.origin ?? takeOrigin(s, dimension);
   if (!clustering) core.exports.sv_codes_origin(coreMetric(metric), vectors, n, dimension, origin);
   const encode = (out: number): number => core.exports.sv_codes_encode(
@@ -66,7 +64,7 @@ function listSections(
   encode(codes);
   const words = Uint32Array.from([
     ...core.words(origin, length && dimension),
-    ...[...counts].flatMap((rows, list) => rows ? [list, rows] : []),
+    ...(clustering ? [...counts].flatMap((rows, list) => rows ? [list, rows] : []) : []),
   ]);
   return [
     { pointer: s.put(words), length: words.byteLength, chunkBytes: WHOLE_CHUNK },
@@ -89,32 +87,43 @@ interface Packing {
   readonly s: Arena;
 }
 
-interface Ordered extends Pick<PackedSegment, 'order' | 'counts'> {
-  readonly batch: RowBatch;
-  /** Where the first row of each list is in the batch. */
-  readonly starts: number;
+/** Rows of a batch in the order of their lists. */
+export interface Sorted {
+  /** In wasm memory, the number of each row in the batch. */
+  readonly picks: number;
+  /** Where each list begins among them, and where the last one ends. */
+  readonly begins: Uint32Array;
 }
 
-/** Puts the rows in the order of their lists. */
-function orderByList(
-  { core, config, s }: Packing, batch: RowBatch, nLists: number, lists: number,
-): Ordered {
-  const { n } = batch;
+/** Rows per list. */
+export function countsOf(begins: Uint32Array): Uint32Array {
+  return begins.slice(1).map((end, list) => end - (begins[list] ?? 0));
+}
+
+/** Sorts n rows by their lists (u32 each, at `lists`), in memory of the arena. */
+export function sortByList(
+  core: Core, s: Arena, n: number, nLists: number, lists: number,
+): Sorted {
   const picks = s.take(n * 4);
   const starts = s.take((nLists + 1) * 4);
   core.check(core.exports.sv_order_by_list(lists, n, nLists, picks, starts), 'lists');
+  return { picks, begins: core.words(starts, nLists + 1) };
+}
+
+/** The rows at n picks of a batch. */
+function pickRows(
+  { core, config, s }: Packing, batch: RowBatch, picks: number, n: number,
+): RowBatch {
   const rowBytes = config.dimension * 4;
   const vectors = s.take(n * rowBytes);
-  core.check(core.exports.sv_rows_gather(batch.vectors, n, rowBytes, picks, n, vectors), 'vectors');
-  const begins = core.words(starts, nLists + 1);
-  const counts = begins.subarray(1).map((end, list) => end - (begins[list] ?? 0));
+  core.check(
+    core.exports.sv_rows_gather(batch.vectors, batch.n, rowBytes, picks, n, vectors), 'vectors',
+  );
+  const gather = (blobs: SectionSource): SectionSource =>
+    gatherBlobs(core, s, blobs, batch.n, picks, n);
   return {
-    order: core.words(picks, n), counts, starts,
-    batch: {
-      n, vectors, ids: gatherBlobs(core, s, batch.ids, n, picks, n),
-      metadata: gatherBlobs(core, s, batch.metadata, n, picks, n),
-      contents: gatherBlobs(core, s, batch.contents, n, picks, n),
-    },
+    n, vectors, ids: gather(batch.ids), metadata: gather(batch.metadata),
+    contents: gather(batch.contents),
   };
 }
 
@@ -130,6 +139,45 @@ function storedVectors({ core, config, s }: Packing, batch: RowBatch): SectionSo
   return { pointer, length, chunkBytes };
 }
 
+/** Seals rows as a segment: `starts` has where each list begins among them, and their end. */
+function packRows(
+  context: ObjectContext, packing: Packing, rows: RowBatch, starts: Uint32Array,
+  clustering?: Clustering,
+): Omit<PackedSegment, 'order'> {
+  const { s } = packing;
+  const counts = countsOf(starts);
+  // Before the codes, which are of the vectors as they are read again.
+  const vectors = storedVectors(packing, rows);
+  // In the order of SECTIONS.
+  const sections = [
+    ...listSections(packing, rows, s.put(starts), counts, clustering), vectors, rows.ids,
+    idTable(context, s, rows.ids, rows.n), rows.metadata, rows.contents,
+  ];
+  const { ref, bytes } = sealObject(context, 'segment', sections);
+  const entry: SegmentEntry = {
+    object: ref, rows: rows.n, listed: clustering !== undefined, dead: 0, tombstones: undefined,
+    deadRows: new Uint32Array(),
+  };
+  return { entry, bytes };
+}
+
+/** Seals those rows of a batch that are in lists [from, to) as a segment. */
+export function packLists(
+  context: ObjectContext, config: IndexConfig, batch: RowBatch, clustering: Clustering,
+  { picks, begins }: Sorted, from: number, to: number,
+): PackedSegment {
+  const { core } = context;
+  return core.withScratch((s) => {
+    const packing = { core, config, s };
+    const [first = 0, end = 0] = [begins[from], begins[to]];
+    const n = end - first;
+    const starts = begins.map((at) => Math.min(Math.max(at - first, 0), n));
+    const rows = pickRows(packing, batch, picks + first * 4, n);
+    const packed = packRows(context, packing, rows, starts, clustering);
+    return { ...packed, order: core.words(picks + first * 4, n) };
+  });
+}
+
 /**
  * Seals a batch as a segment, in the order of the lists of its rows when they have any (u32 each,
  * at `lists`). The batch stays the caller's.
@@ -138,25 +186,15 @@ export function packSegment(
   context: ObjectContext, config: IndexConfig, batch: RowBatch, clustering?: Clustering, lists = 0,
 ): PackedSegment {
   const { core } = context;
+  const { n } = batch;
   return core.withScratch((s) => {
-    const none = new Uint32Array();
-    const packing = { core, config, s };
-    const { batch: rows, order, counts, starts }: Ordered = clustering
-      ? orderByList(packing, batch, clustering.nLists, lists)
-      : { batch, order: none, counts: none, starts: s.put(Uint32Array.of(0, batch.n)) };
-    // Before the codes, which are of the vectors as they are read again.
-    const vectors = storedVectors(packing, rows);
-    // In the order of SECTIONS.
-    const sections = [
-      ...listSections(packing, rows, starts, counts, clustering), vectors, rows.ids,
-      idTable(context, s, rows.ids, rows.n), rows.metadata, rows.contents,
-    ];
-    const { ref, bytes } = sealObject(context, 'segment', sections);
-    const entry: SegmentEntry = {
-      object: ref, rows: rows.n, listed: clustering !== undefined, dead: 0, tombstones: undefined,
-      deadRows: none,
-    };
-    return { entry, bytes, order, counts };
+    if (!clustering) {
+      const packed = packRows(context, { core, config, s }, batch, Uint32Array.of(0, n));
+      return { ...packed, order: new Uint32Array() };
+    }
+    const { nLists } = clustering;
+    const sorted = sortByList(core, s, n, nLists, lists);
+    return packLists(context, config, batch, clustering, sorted, 0, nLists);
   });
 }
 

@@ -9,17 +9,19 @@ import { type IndexConfig, SECTIONS } from './manifest.js';
 import { type ObjectContext, ObjectReader } from './object.js';
 import type { SectionSource } from './seal-object.js';
 import type { RowBatch } from './pack.js';
-import { type KeptRows, readVectors } from './stored-vectors.js';
+import { readVectors } from './stored-vectors.js';
 import type { Piece } from '../types/protocol.js';
 
 export type { Piece };
 
+/** The sections of a segment beside its vectors that are taken over. */
+const DOCUMENTS = [SECTIONS.ids, SECTIONS.metadata, SECTIONS.contents];
+
 /** Bytes that a piece takes decrypted, all sections, about. */
 export function pieceBytes(piece: Piece, config: IndexConfig): number {
   const share = (piece.to - piece.from) / piece.entry.rows;
-  const blobs = [SECTIONS.ids, SECTIONS.metadata, SECTIONS.contents];
   const { lengths } = piece.entry.object;
-  const documents = blobs.reduce((sum, section) => sum + (lengths[section] ?? 0), 0);
+  const documents = DOCUMENTS.reduce((sum, section) => sum + (lengths[section] ?? 0), 0);
   return piece.rows.length * config.dimension * 4 + documents * share;
 }
 
@@ -44,52 +46,40 @@ async function readBlobs(
   const first = offsets[0] ?? 0;
   const size = (offsets[n] ?? 0) - first;
   const base = (entry.rows + 1) * 4 + first;
-  const whole = arena.take(table + Math.max(size, 0));
-  core.write(whole, offsets.map((offset) => offset - first));
-  if (size > 0) {
-    await reader.open(section, base, base + size, (plain) => {
-      core.move(whole + table, plain, size);
-    });
-  }
-  const blobs = { pointer: whole, length: table + size };
-  if (piece.rows.length === n) return checkBlobs(core, blobs, n);
-  const picks = arena.put(piece.rows.map((row) => row - from));
-  return gatherBlobs(core, arena, blobs, n, picks, piece.rows.length);
+  return reader.open(section, base, base + size, (plain) => {
+    const whole = arena.take(table + size);
+    core.write(whole, offsets.map((offset) => offset - first));
+    core.move(whole + table, plain, size);
+    const blobs = { pointer: whole, length: table + size };
+    if (piece.rows.length === n) return checkBlobs(core, blobs, n);
+    const picks = arena.put(piece.rows.map((row) => row - from));
+    return gatherBlobs(core, arena, blobs, n, picks, piece.rows.length);
+  });
 }
 
-/** The rows of all pieces, one after another, in memory of the arena or where they are kept. */
+/** The rows of all pieces, one after another, in memory of the arena; or of `kept` vectors. */
 export async function readPieces(
   context: ObjectContext, arena: Arena, pieces: readonly Piece[], config: IndexConfig,
-  kept?: KeptRows,
+  kept = 0,
 ): Promise<RowBatch> {
   const { core } = context;
   const counts = pieces.map((piece) => piece.rows.length);
   const n = counts.reduce((sum, count) => sum + count, 0);
-  const place = kept?.place(pieces);
-  const vectors = place ?? arena.take(n * config.dimension * 4);
-  const ids: SectionSource[] = [];
-  const metadata: SectionSource[] = [];
-  const contents: SectionSource[] = [];
+  const vectors = kept || arena.take(n * config.dimension * 4);
+  const documents: SectionSource[][] = DOCUMENTS.map(() => []);
   let at = 0;
   for (const piece of pieces) {
     const reader = new ObjectReader(context, piece.entry.object);
-    const blobs = (section: number): Promise<SectionSource> =>
-      readBlobs(reader, arena, piece, section);
+    const target = vectors + at * config.dimension * 4;
     // All under way at once: what takes time is to wait for the storage.
-    const [, ...parts] = await allOf([
-      place === undefined
-        ? readVectors(reader, piece.rows, config, vectors + at * config.dimension * 4, kept)
-        : Promise.resolve(),
-      blobs(SECTIONS.ids), blobs(SECTIONS.metadata), blobs(SECTIONS.contents),
+    await allOf([
+      kept ? Promise.resolve() : readVectors(context, [piece], config, target),
+      ...DOCUMENTS.map(async (section, i) => {
+        documents[i]?.push(await readBlobs(reader, arena, piece, section));
+      }),
     ]);
-    ids.push(parts[0]);
-    metadata.push(parts[1]);
-    contents.push(parts[2]);
     at += piece.rows.length;
   }
-  return {
-    n, vectors, ids: concatBlobs(core, arena, ids, counts),
-    metadata: concatBlobs(core, arena, metadata, counts),
-    contents: concatBlobs(core, arena, contents, counts),
-  };
+  const join = (i: number): SectionSource => concatBlobs(core, arena, documents[i] ?? [], counts);
+  return { n, vectors, ids: join(0), metadata: join(1), contents: join(2) };
 }

@@ -29,20 +29,23 @@ export function sealObject(
   core.withScratch((s) => {
     const aad = s.put(head);
     const most = Math.min(PAGE, layout.chunks);
-    const out = s.take(most * (Math.max(0, ...chunkBytes) + OVERHEAD));
-    const [hashes, nonces] = [s.take(most * HASH), s.take(most * NONCE)];
-    sections.forEach(({ pointer, length }, section) => {
-      const size = chunkBytes[section] ?? PART_CHUNK;
-      for (const { first, count, page, pageAt, pageBytes, at, bytes: n } of layout.allRuns(section)) {
+    const nonces = s.take(most * NONCE);
+    // A page, and the chunks behind it.
+    const out = s.take(most * (HASH + OVERHEAD + Math.max(0, ...chunkBytes)));
+    const digest = s.take(HASH);
+    layout.sections.forEach(({ length, chunkBytes: size, chunks }, section) => {
+      const pointer = sections[section]?.pointer ?? 0;
+      for (const run of layout.runs(section, 0, chunks)) {
+        const { first, count, page, pageAt, pageBytes } = run;
         core.write(nonces, drawBytes(count * NONCE));
         core.check(core.exports.sv_seal_chunks(
-          key, aad, HEADER, section, length, size, first, count, nonces, pointer + first * size, out,
-          hashes,
+          key, aad, HEADER, section, length, size, first, count, nonces, pointer + first * size,
+          out + pageBytes, out,
         ), 'seal');
-        core.bytes(out, n, bytes.subarray(at, at + n));
-        core.bytes(hashes, pageBytes, bytes.subarray(pageAt, pageAt + pageBytes));
-        core.exports.sv_hash(hashes, pageBytes, out);
-        core.bytes(out, HASH, bytes.subarray(HEADER + page * HASH, HEADER + (page + 1) * HASH));
+        const end = pageAt + pageBytes + run.bytes;
+        core.bytes(out, end - pageAt, bytes.subarray(pageAt, end));
+        core.exports.sv_hash(out, pageBytes, digest);
+        bytes.set(core.bytes(digest, HASH), HEADER + page * HASH);
       }
     });
   });
@@ -56,8 +59,8 @@ export function sealObject(
  */
 export function expectFreshNonces(ref: ObjectRef, bytes: Uint8Array): void {
   const layout = new ObjectLayout(ref);
-  layout.sections.forEach(({ chunkBytes }, section) => {
-    for (const { at, bytes: length } of layout.allRuns(section)) {
+  layout.sections.forEach(({ chunkBytes, chunks }, section) => {
+    for (const { at, bytes: length } of layout.runs(section, 0, chunks)) {
       for (let nonce = at; nonce < at + length; nonce += chunkBytes + OVERHEAD) {
         expectFresh(bytes.subarray(nonce, nonce + NONCE));
       }

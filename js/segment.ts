@@ -11,12 +11,12 @@ import { GatheredReader } from './gathered.js';
 import { findEntries } from './id-table.js';
 import { type IndexConfig, type SegmentEntry, SECTIONS, vectorBytes } from './manifest.js';
 import { coreMetric } from './metric.js';
-import { type ObjectContext, ObjectReader } from './object.js';
+import type { ObjectContext, ObjectReader } from './object.js';
+import { PagedReader } from './paged-reader.js';
 import { type Column, decodeShort, decoder, Sections } from './sections.js';
 import type { Contents, Metadata } from '../types/api.js';
 
 const TEXT = 1;
-const drop = (): void => undefined;
 
 export class Segment {
   readonly reader: ObjectReader;
@@ -63,10 +63,7 @@ export class Segment {
     context: ObjectContext, entry: SegmentEntry, config: IndexConfig, nLists: number, cache: Cache,
   ): Promise<Segment> {
     const scope = cache.scope();
-    const reader = new ObjectReader(context, entry.object, {
-      get: (page) => scope.peek<Uint8Array>(`page/${page}`),
-      set: (page, value) => scope.put(`page/${page}`, { value, bytes: value.length, drop }),
-    });
+    const reader = new PagedReader(context, entry.object, scope);
     const coded = context.core.exports.sv_codes_size(entry.rows, config.dimension) > 0;
     const head = coded ? config.dimension * 4 : 0;
     const length = entry.object.lengths[SECTIONS.lists] ?? 0;
@@ -251,7 +248,7 @@ export class Segment {
     const bytes = (this.reader.ref.lengths[SECTIONS.metadata] ?? 0) * 4;
     return this.#cache.load('metadata', async () => {
       const value = (await this.#sections.blobs(SECTIONS.metadata)).map(parseMetadata);
-      return { value, bytes, drop };
+      return { value, bytes, drop: () => undefined };
     }, (value) => value);
   }
 
@@ -264,7 +261,7 @@ export class Segment {
       const value = make(await this.allMetadata(), field);
       // A value that is text or an object is counted as 64 bytes.
       const bytes = this.rows * 4 + value.values.length * 68;
-      return { value, bytes, drop };
+      return { value, bytes, drop: () => undefined };
     }, use);
   }
 

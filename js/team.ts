@@ -8,7 +8,7 @@ import { InlineRunner, type OwnContext, type Runner, WorkerRunner } from './runn
 import type { ClientSettings } from './settings.js';
 
 /** What follows a piece of work and may overlap with the next one. */
-type Follow = () => Promise<void>;
+export type Follow = () => Promise<void>;
 
 /** Says which of `count` items each of some runners is to take next; undefined at the end. */
 function shareOut(count: number, runners: number): (runner: number) => number | undefined {

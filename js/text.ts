@@ -6,7 +6,7 @@ const MAX_ID = 1024;
 
 // With the u flag a pair is one character, so that only a lone surrogate matches.
 const SURROGATE = /\p{Surrogate}/u;
-const encoder = new TextEncoder();
+const encoder = /* @__PURE__ */ new TextEncoder();
 
 /** A string that UTF-8 can hold without loss. */
 export function readText(argument: string, value: unknown, maxBytes: number): string {

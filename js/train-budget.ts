@@ -50,6 +50,8 @@ const WASM_BYTES = 3.5 * 1024 * MB;
 /** The sizes of one training run. */
 export interface Budget extends Fitted {
   readonly nLists: number;
+  /** Rows of a segment: what a worker has assigned becomes as many as that takes, list by list. */
+  readonly segmentRows: number;
 }
 
 interface Batches {
@@ -168,5 +170,11 @@ export function budget(
   const batches = { ...free, workers: Math.min(plan.workers, useful) };
   const total = plan.maxMemory === 0 ? Infinity : plan.maxMemory * MB;
   const fitted = fit(sizes, total, batches) ?? refuse(plan, sizes, batches);
-  return { ...fitted, nLists, batchRows: Math.min(asked, fitted.batchRows) };
+  // Each worker then assigns at once what it keeps, so that a list is in one segment of each.
+  if (fitted.keep && !inline && asked === Infinity) {
+    const batchRows = Math.ceil(rows / fitted.workers);
+    return { ...fitted, nLists, segmentRows: fitted.batchRows, batchRows, batchBytes: Infinity };
+  }
+  const batchRows = Math.min(asked, fitted.batchRows);
+  return { ...fitted, nLists, segmentRows: batchRows, batchRows };
 }

@@ -4,12 +4,13 @@ import type { SegmentEntry } from './manifest.js';
 import { isGone, missing } from './object.js';
 import type { Runner } from './runner.js';
 import type { IndexStore } from './store.js';
-import type { Team } from './team.js';
+import type { Follow, Team } from './team.js';
 import type { Budget } from './train-budget.js';
+import { nameRows } from './training-draw.js';
 import { NO_ROW } from './training-queries.js';
 import { cutBatches, livingPieces, stillNamed } from './training-rows.js';
 import type { TrainResult } from '../types/api.js';
-import type { SealedObject, Source, Span } from '../types/protocol.js';
+import type { AssignResult, SealedObject, Source, Span } from '../types/protocol.js';
 
 /** Segments that are sealed, and may still be being written. */
 export interface Rewritten {
@@ -23,11 +24,8 @@ export interface Output {
   /** Number of the row that each of its rows was. */
   readonly numbers: Uint32Array;
   readonly counts: Uint32Array;
+  /** Its share of the sum of squared errors, by its rows among those assigned with them. */
   readonly error: number;
-}
-
-interface Rewrite extends Output {
-  readonly bytes: Uint8Array;
 }
 
 /** The objects of a commit, of which workers hand over more while some are being written. */
@@ -58,6 +56,14 @@ export class Handover {
   }
 }
 
+/** What is measured while rows are assigned. */
+export interface Measuring {
+  /** Numbers of the rows that recall is measured on, of which these count as neighbours. */
+  readonly queries?: Uint32Array;
+  /** The rows that runners keep, by their names. */
+  readonly kept?: ReadonlyMap<Runner, string>;
+}
+
 /** Who rewrites, and where the objects go. */
 export interface Workshop {
   readonly store: IndexStore;
@@ -74,30 +80,35 @@ function placesOf(queries: Uint32Array, numbers: Uint32Array): Uint32Array {
   });
 }
 
-/** Rewrites the living rows of spans; undefined when none is alive. */
-async function rewriteSpans(
-  { store }: Workshop, runner: Runner, spans: readonly Span[], queries: Uint32Array | undefined,
+/** Rows that a runner has put in the order of their lists, and their numbers. */
+interface Assigned extends AssignResult {
+  readonly numbers: Uint32Array;
+}
+
+/** Assigns the living rows of spans; undefined when none is alive. */
+async function assignSpans(
+  { store }: Workshop, runner: Runner, spans: readonly Span[], { queries, kept }: Measuring,
   onProgress: (fraction: number) => void,
-): Promise<Rewrite | undefined> {
+): Promise<Assigned | undefined> {
   const { pieces, numbers } = await livingPieces(store, spans);
   if (numbers.length === 0) return undefined;
   const places = queries && placesOf(queries, numbers);
-  const { entry, bytes, order, counts, error } =
-    await runner.run({ name: 'rewrite', pieces, places }, onProgress);
-  return { entry, bytes, counts, error, numbers: order.map((row) => numbers[row] ?? 0) };
+  const isKept = kept?.get(runner) === nameRows(pieces);
+  const task = { name: 'assign', pieces, places, kept: isKept } as const;
+  return { ...await runner.run(task, onProgress), numbers };
 }
 
-/** Rewrites one batch; what other commits removed meanwhile is left out of it. */
-async function rewriteBatch(
-  workshop: Workshop, runner: Runner, batch: readonly Span[], queries: Uint32Array | undefined,
+/** Assigns one batch; what other commits removed meanwhile is left out of it. */
+async function assignBatch(
+  workshop: Workshop, runner: Runner, batch: readonly Span[], measuring: Measuring,
   onProgress: (fraction: number) => void,
-): Promise<Rewrite | undefined> {
+): Promise<Assigned | undefined> {
   const { store } = workshop;
   let spans = batch;
   let { generation } = store.manifest;
   for (let attempt = 0; ; attempt++) {
     try {
-      return await rewriteSpans(workshop, runner, spans, queries, onProgress);
+      return await assignSpans(workshop, runner, spans, measuring, onProgress);
     } catch (error) {
       if (!isGone(error)) throw error;
       const newest = await store.refresh();
@@ -111,35 +122,72 @@ async function rewriteBatch(
   }
 }
 
+/** Ranges of lists that have about equally many rows each, and no more than about `most`. */
+export function cutLists(counts: Uint32Array, most: number): { from: number; to: number }[] {
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  const parts = Math.max(1, Math.ceil(total / most));
+  const ranges: { from: number; to: number }[] = [];
+  let [from, rows] = [0, 0];
+  counts.forEach((count, list) => {
+    rows += count;
+    if (count === 0 || rows < total * (ranges.length + 1) / parts) return;
+    ranges.push({ from, to: rows === total ? counts.length : list + 1 });
+    from = list + 1;
+  });
+  return ranges;
+}
+
+/** Has what a runner has assigned packed, and written while the next of it is being packed. */
+async function packBatch(
+  { handover }: Workshop, runner: Runner, { counts, error, numbers }: Assigned, most: number,
+  take: (output: Output) => void,
+): Promise<Follow> {
+  let writing = Promise.resolve();
+  try {
+    for (const { from, to } of cutLists(counts, most)) {
+      const { entry, bytes, order } = await runner.run({ name: 'pack', from, to });
+      const rows = order.map((row) => numbers[row] ?? 0);
+      const share = error * rows.length / numbers.length;
+      const own = counts.map((count, list) => (list >= from && list < to ? count : 0));
+      take({ entry, numbers: rows, counts: own, error: share });
+      await writing;
+      writing = handover.take({ ref: entry.object, bytes })();
+      writing.catch(() => undefined);
+    }
+  } catch (failure) {
+    await writing.catch(() => undefined);
+    throw failure;
+  }
+  return () => writing;
+}
+
 /**
- * Rewrites the living rows of sources on all runners. `queries` are the numbers of the rows that
- * recall is measured on, of which these count as neighbours; without, recall is not measured.
+ * Rewrites the living rows of sources on all runners. Without queries recall is not measured.
  * `onProgress` hears which part of the rows is done.
  */
 export async function rewriteSources(
-  workshop: Workshop, sources: readonly Source[], limits: Budget, queries: Uint32Array | undefined,
+  workshop: Workshop, sources: readonly Source[], limits: Budget, measuring: Measuring,
   onProgress: (fraction: number) => void = () => undefined,
 ): Promise<Rewritten> {
-  const { store, team, handover } = workshop;
+  const { store, team } = workshop;
   const { config } = store.manifest;
   const batches = cutBatches(sources, config, limits.batchBytes, limits.batchRows);
   const total = sources.reduce((sum, { entry }) => sum + entry.rows, 0);
   const done = new Array<number>(batches.length).fill(0);
-  const outputs = new Array<Output | undefined>(batches.length).fill(undefined);
+  const outputs: Output[][] = batches.map(() => []);
   const { rest } = await team.forEach(batches, async (runner, spans, at) => {
     const rows = spans.reduce((sum, { from, to }) => sum + to - from, 0);
     const tell = (fraction: number): void => {
       done[at] = rows * fraction;
       onProgress(done.reduce((sum, count) => sum + count, 0) / total);
     };
-    const result = await rewriteBatch(workshop, runner, spans, queries, tell);
+    const assigned = await assignBatch(workshop, runner, spans, measuring, tell);
     tell(1);
-    if (!result) return async () => undefined;
-    const { entry, bytes, numbers, counts, error } = result;
-    outputs[at] = { entry, numbers, counts, error };
-    return handover.take({ ref: entry.object, bytes });
+    if (!assigned) return async () => undefined;
+    const own: Output[] = outputs[at] = [];
+    return packBatch(workshop, runner, assigned, limits.segmentRows, (one) => own.push(one));
   });
-  return { outputs: outputs.filter((output) => output !== undefined), written: rest };
+  return { outputs: outputs.flat(), written: rest };
 }
 
 /**

@@ -4,11 +4,14 @@
  * that of rows which no centroid has followed.
  */
 import { allOf } from './all.js';
+import { breathe } from './breathe.js';
+import { hex } from './bytes.js';
 import type { Core } from './core.js';
 import type { ObjectContext } from './object.js';
+import type { Runner } from './runner.js';
 import type { Team } from './team.js';
-import { deadBits, livingRows } from './training-rows.js';
-import type { SampleResult, Source, Span } from '../types/protocol.js';
+import { livingPieces } from './training-rows.js';
+import type { Picks, Piece, SampleResult, Source, Span, TaskResults } from '../types/protocol.js';
 
 /** Share of the work that is opening. */
 const OPENING = 0.9;
@@ -26,11 +29,8 @@ export interface Draw {
 /** What the first runner tells of the sample, and the row numbers of the queries, ascending. */
 export interface Measured extends SampleResult {
   readonly numbers: Uint32Array;
-}
-
-/** Rows of one source that were drawn, ascending. */
-interface Drawn extends Source {
-  readonly rows: Uint32Array;
+  /** The rows that runners keep, by their names. */
+  readonly kept: ReadonlyMap<Runner, string>;
 }
 
 /** m distinct numbers below n, ascending; the same for the same seed. */
@@ -42,33 +42,12 @@ function draw(core: Core, n: number, m: number, seed: bigint): Uint32Array {
   });
 }
 
-/** Rows of the sources by their ranks among all that are alive. */
-async function locate(
-  context: ObjectContext, sources: readonly Source[], ranks: Uint32Array,
-): Promise<Drawn[]> {
-  const drawn: Drawn[] = [];
-  let first = 0;
-  let at = 0;
-  for (const source of sources) {
-    const { entry } = source;
-    const from = at;
-    const end = first + entry.rows - entry.dead;
-    while (at < ranks.length && (ranks[at] ?? 0) < end) at++;
-    if (at > from) {
-      const living = livingRows(await deadBits(context, entry), 0, entry.rows);
-      const rows = ranks.subarray(from, at).map((rank) => living[rank - first] ?? 0);
-      drawn.push({ ...source, rows });
-    }
-    first = end;
-  }
-  return drawn;
-}
-
-/** One of so many parts of all rows, equal but for the last row. */
+/** One of so many parts of all rows, equal but for the last. */
 function cutPart(sources: readonly Source[], part: number, parts: number): Span[] {
   const total = sources.reduce((sum, { entry }) => sum + entry.rows, 0);
-  const low = Math.floor(total * part / parts);
-  const high = Math.floor(total * (part + 1) / parts);
+  const most = Math.ceil(total / parts);
+  const low = Math.min(total, part * most);
+  const high = Math.min(total, low + most);
   let first = 0;
   return sources.map((source) => {
     const { rows } = source.entry;
@@ -79,19 +58,22 @@ function cutPart(sources: readonly Source[], part: number, parts: number): Span[
   }).filter(({ from, to }) => from < to);
 }
 
-/** The numbers of the rows at some places (ascending) among all that were drawn. */
-function numbersAt(drawn: readonly Drawn[], places: Uint32Array): Uint32Array {
-  const numbers = new Uint32Array(places.length);
-  let first = 0;
-  let at = 0;
-  for (const { base, rows } of drawn) {
-    const end = first + rows.length;
-    for (let place; (place = places[at] ?? end) < end; at++) {
-      numbers[at] = base + (rows[place - first] ?? 0);
-    }
+/** The rows at some places (ascending) among those of all pieces. */
+function pickRows(pieces: readonly Piece[], places: Uint32Array): Picks[] {
+  let [first, at] = [0, 0];
+  return pieces.map(({ entry, rows }) => {
+    const [from, end] = [at, first + rows.length];
+    while (at < places.length && (places[at] ?? 0) < end) at++;
+    const picked = places.subarray(from, at).map((place) => rows[place - first] ?? 0);
     first = end;
-  }
-  return numbers;
+    return { entry, rows: picked };
+  }).filter(({ rows }) => rows.length > 0);
+}
+
+/** Names the rows of pieces: of an object as many dead rows are always the same. */
+export function nameRows(pieces: readonly Piece[]): string {
+  return pieces.map(({ entry: { object, dead }, from, to }) =>
+    [hex(object.id), dead, from, to].join()).join(' ');
 }
 
 /**
@@ -105,19 +87,30 @@ export async function drawSample(
   const { core } = context;
   const alive = sources.reduce((sum, { entry }) => sum + entry.rows - entry.dead, 0);
   const room = rows + queries;
-  const drawn = await locate(context, sources, draw(core, alive, room, BigInt(seed)));
+  const ranks = draw(core, alive, room, BigInt(seed));
   const places = draw(core, room, queries, BigInt(seed) + (1n << 32n));
-  const parts = team.all.length;
-  const opened = await allOf(team.all.map((runner, part) => {
-    const spans = cutPart(sources, part, parts);
-    const picks = spans.map(({ entry, base, from, to }) => {
-      const found = drawn.find((one) => one.base === base)?.rows ?? new Uint32Array();
-      return { entry, rows: found.filter((row) => row >= from && row < to) };
-    });
-    const share = { picks, keep: keep ? spans : [], room: part === 0 ? room : 0 };
-    return runner.run({ name: 'open', ...share }, (done) => onProgress(OPENING * done));
-  }));
-  const given = opened.filter((handed) => handed !== undefined);
+  const all = new Uint32Array(alive);
+  const kept = new Map<Runner, string>();
+  const opening: Promise<TaskResults['open']>[] = [];
+  let before = 0;
+  for (const [part, runner] of team.all.entries()) {
+    const { pieces, numbers } =
+      await livingPieces(context, cutPart(sources, part, team.all.length));
+    const first = before;
+    all.set(numbers, first);
+    before += numbers.length;
+    const drawn = ranks.filter((rank) => rank >= first && rank < before)
+      .map((rank) => rank - first);
+    if (keep) kept.set(runner, nameRows(pieces));
+    const picked = keep ? { rows: pieces, drawn }
+      : { rows: pickRows(pieces, drawn), drawn: undefined };
+    const task = { name: 'open', ...picked, room: part === 0 ? room : 0 } as const;
+    const running = runner.run(task, (done) => onProgress(OPENING * done));
+    running.catch(() => undefined);
+    opening.push(running);
+    await breathe();
+  }
+  const given = (await allOf(opening)).filter((handed) => handed !== undefined);
   const sample = await team.first.run({ name: 'sample', places, given }, onProgress);
-  return { ...sample, numbers: numbersAt(drawn, places) };
+  return { ...sample, numbers: places.map((place) => all[ranks[place] ?? 0] ?? 0), kept };
 }

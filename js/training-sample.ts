@@ -2,9 +2,7 @@
 import type { Arena, Core } from './core.js';
 import type { IndexConfig } from './manifest.js';
 import { isRouted, routeDimension, routeRows } from './metric.js';
-import { type ObjectContext, ObjectReader } from './object.js';
-import { type KeptRows, readVectors } from './stored-vectors.js';
-import type { Picks, SampleResult } from '../types/protocol.js';
+import type { SampleResult } from '../types/protocol.js';
 
 /** Bytes of rows measured or routed between two ticks. */
 const RUN_BYTES = 1 << 20;
@@ -70,21 +68,6 @@ function takeOut(
     core.move(place, pointer + last * bytes, bytes);
   }
   return out;
-}
-
-/** Opens picked rows, n in all, one after another. */
-export async function openPicks(
-  context: ObjectContext, config: IndexConfig, picks: readonly Picks[],
-  { pointer, n }: Pick<Sample, 'pointer' | 'n'>, kept: KeptRows | undefined, tick: Tick,
-): Promise<void> {
-  let done = 0;
-  for (const { entry, rows } of picks) {
-    const reader = new ObjectReader(context, entry.object);
-    const before = done;
-    const out = pointer + before * config.dimension * 4;
-    await readVectors(reader, rows, config, out, kept, (count) => tick((before + count) / n));
-    done += rows.length;
-  }
 }
 
 /**

@@ -1,22 +1,29 @@
 /** The work of training on one core, in a worker or in the caller's thread. */
 import { sealCentroids } from './centroids.js';
 import { Clustering } from './clustering.js';
-import type { Core } from './core.js';
+import type { Arena, Core } from './core.js';
 import { groupRows } from './kmeans.js';
 import { KmeansPart } from './kmeans-part.js';
 import { ListMeans } from './list-means.js';
 import type { IndexConfig } from './manifest.js';
 import { routeDimension } from './metric.js';
 import type { ObjectContext } from './object.js';
-import { packSegment } from './pack.js';
+import { countsOf, packLists, type RowBatch, type Sorted, sortByList } from './pack.js';
 import { readPieces } from './rewrite.js';
-import { KeptRows } from './stored-vectors.js';
+import { readVectors } from './stored-vectors.js';
 import { RecallQueries } from './training-queries.js';
-import { openPicks, type Sample, takeSample } from './training-sample.js';
+import { type Sample, takeSample } from './training-sample.js';
 import type {
-  GroupResult, GroupTask, HandTask, HoldTask, OpenTask, PrepareTask, Ranked, RankTask,
-  RewriteResult, RewriteTask, SampleResult, SampleTask, SealedObject, SealTask, Task, TaskResults,
+  AssignResult, AssignTask, GroupResult, GroupTask, HandTask, HoldTask, ListSums, MoveResult,
+  MoveTask, Neighbors, OpenTask, PackResult, PackTask, PassTask, PrepareTask, Ranked, RankTask,
+  SampleResult, SampleTask, SealedObject, SealTask, SplitTask, Task, TaskResults,
 } from '../types/protocol.js';
+
+/** The work of a task by its name. */
+type Tasks = {
+  [Name in Task['name']]:
+    (task: Extract<Task, { name: Name }>) => TaskResults[Name] | Promise<TaskResults[Name]>;
+};
 
 /** Multiplications between two ticks, about 10 ms of them. */
 const STEP_MACS = 1e8;
@@ -29,20 +36,30 @@ interface Prepared {
   readonly queries: RecallQueries;
 }
 
+/** Rows that have been assigned. */
+interface Batch {
+  readonly arena: Arena;
+  rows?: RowBatch;
+  sorted?: Sorted;
+}
+
 /** What an earlier task must have left. */
 function inTurn<T>(left: T | undefined): T {
   if (left === undefined) throw new Error('came out of turn');
   return left;
 }
 
-export class TrainingTasks {
+export class TrainingTasks implements Tasks {
   readonly #context: ObjectContext;
   readonly #config: IndexConfig;
   readonly #tick: (fraction: number) => Promise<void>;
   #rows: Sample | undefined;
-  #kept: KeptRows | undefined;
+  /** All rows of this worker's part of the index as float32, where they are kept. */
+  #kept: Arena | undefined;
+  #keptAt = 0;
   #part: KmeansPart | undefined;
   #prepared: Prepared | undefined;
+  #batch: Batch | undefined;
 
   /** `tick` is called between short steps with the fraction of the task that is done. */
   constructor(
@@ -70,39 +87,31 @@ export class TrainingTasks {
   }
 
   async run(task: Task): Promise<TaskResults[Task['name']]> {
-    switch (task.name) {
-      case 'open': return this.#open(task);
-      case 'sample': return this.#takeSample(task);
-      case 'group': return this.#group(task);
-      case 'hand': return this.#hand(task);
-      case 'hold': return this.#hold(task);
-      case 'split': return this.#groups.split(task.seats, this.#tick);
-      case 'pass': return this.#groups.pass(task.from, this.#tick);
-      case 'move': return this.#groups.move(task.given);
-      case 'prepare': return this.#prepare(task);
-      case 'rewrite': return this.#rewrite(task);
-      case 'sums': return this.#known.means.read();
-      case 'neighbors': return this.#known.queries.neighbors();
-      case 'rank': return this.#rank(task);
-      case 'seal': return this.#seal(task);
-    }
+    const work = this[task.name] as (task: Task) => TaskResults[Task['name']];
+    return work.call(this, task);
   }
 
-  async #open({ picks, room, keep }: OpenTask): Promise<TaskResults['open']> {
+  async open({ rows, drawn, room }: OpenTask): Promise<TaskResults['open']> {
     this.wipe();
     const core = this.#core;
-    this.#kept = new KeptRows(this.#context, this.#config);
-    await this.#kept.open(keep, this.#tick);
-    const n = picks.reduce((sum, { rows }) => sum + rows.length, 0);
-    const { dimension } = this.#config;
+    const size = this.#config.dimension * 4;
+    const count = rows.reduce((sum, one) => sum + one.rows.length, 0);
+    const n = drawn?.length ?? count;
     const arena = core.arena();
-    const pointer = arena.take(Math.max(room, n) * dimension * 4);
+    const pointer = arena.take(Math.max(room, n) * size);
     this.#rows = { arena, pointer, n };
-    await openPicks(this.#context, this.#config, picks, this.#rows, this.#kept, this.#tick);
+    if (drawn) this.#kept = core.arena();
+    const all = this.#keptAt = this.#kept?.take(count * size) ?? pointer;
+    await readVectors(this.#context, rows, this.#config, all, (done) => this.#tick(done / count));
+    if (drawn) {
+      core.withScratch((s) => core.check(
+        core.exports.sv_rows_gather(all, count, size, s.put(drawn), n, pointer), 'vectors',
+      ));
+    }
     if (room > 0) return undefined;
-    const rows = core.floats(pointer, n * dimension);
+    const floats = core.floats(pointer, n * this.#config.dimension);
     this.#drop();
-    return rows;
+    return floats;
   }
 
   /** The rows held, which are then the caller's. */
@@ -112,7 +121,7 @@ export class TrainingTasks {
     return rows;
   }
 
-  async #takeSample({ places, given }: SampleTask): Promise<SampleResult> {
+  async sample({ places, given }: SampleTask): Promise<SampleResult> {
     const held = this.#takeRows();
     const { dimension } = this.#config;
     const n = given.reduce((at, rows) => {
@@ -125,7 +134,7 @@ export class TrainingTasks {
     return result;
   }
 
-  async #group({ options }: GroupTask): Promise<GroupResult> {
+  async group({ options }: GroupTask): Promise<GroupResult> {
     const { rows, ...result } = await groupRows(
       this.#core, this.#takeRows(), this.#dimension, options, async () => this.#tick(0),
     );
@@ -133,12 +142,12 @@ export class TrainingTasks {
     return result;
   }
 
-  #hand({ from, to }: HandTask): Float32Array<ArrayBuffer> {
+  hand({ from, to }: HandTask): Float32Array<ArrayBuffer> {
     const dim = this.#dimension;
     return this.#core.floats(inTurn(this.#rows).pointer + from * dim * 4, (to - from) * dim);
   }
 
-  #hold({ options, share, given }: HoldTask): undefined {
+  hold({ options, share, given }: HoldTask): undefined {
     const core = this.#core;
     const [rows] = given;
     const arena = core.arena();
@@ -147,7 +156,7 @@ export class TrainingTasks {
     this.#part = new KmeansPart(core, { ...held, n }, this.#dimension, share, options);
   }
 
-  #prepare({ centroids, grain, maxNorm, queries }: PrepareTask): undefined {
+  prepare({ centroids, grain, maxNorm, queries }: PrepareTask): undefined {
     const core = this.#core;
     this.#drop();
     const clustering = new Clustering(core, this.#config, centroids, maxNorm);
@@ -156,6 +165,26 @@ export class TrainingTasks {
       means: new ListMeans(core, clustering.nLists, this.#dimension, grain),
       queries: new RecallQueries(core, this.#dimension, queries),
     };
+  }
+
+  split({ seats }: SplitTask): Promise<Float32Array<ArrayBuffer>> {
+    return this.#groups.split(seats, this.#tick);
+  }
+
+  pass({ from }: PassTask): Promise<Uint8Array<ArrayBuffer>[]> {
+    return this.#groups.pass(from, this.#tick);
+  }
+
+  move({ given }: MoveTask): MoveResult {
+    return this.#groups.move(given);
+  }
+
+  sums(): ListSums {
+    return this.#known.means.read();
+  }
+
+  neighbors(): Neighbors {
+    return this.#known.queries.neighbors();
   }
 
   /** Wipes and frees all that is kept between tasks. */
@@ -170,6 +199,8 @@ export class TrainingTasks {
     this.#rows?.arena.free();
     this.#rows = undefined;
     this.#part?.free();
+    this.#batch?.arena.free();
+    this.#batch = undefined;
     this.#part = undefined;
     this.#prepared?.clustering.free();
     this.#prepared?.means.free();
@@ -177,24 +208,33 @@ export class TrainingTasks {
     this.#prepared = undefined;
   }
 
-  async #rewrite({ pieces, places }: RewriteTask): Promise<RewriteResult> {
+  async assign({ pieces, kept, places }: AssignTask): Promise<AssignResult> {
     const core = this.#core;
-    const { clustering } = this.#known;
+    this.#batch?.arena.free();
     const arena = core.arena();
-    try {
-      const batch = await readPieces(this.#context, arena, pieces, this.#config, this.#kept);
-      const lists = arena.take(batch.n * 4);
-      const distances = arena.take(batch.n * 4);
-      const skip = places && arena.put(places);
-      const error = await this.#assign(batch, { lists, distances }, skip);
-      return { ...packSegment(this.#context, this.#config, batch, clustering, lists), error };
-    } finally {
-      arena.free();
-    }
+    // Freed by what follows, whether this ends well or not.
+    const batch: Batch = this.#batch = { arena };
+    const rows = await readPieces(
+      this.#context, arena, pieces, this.#config, kept ? this.#keptAt : 0,
+    );
+    const lists = arena.take(rows.n * 4);
+    const distances = arena.take(rows.n * 4);
+    const error = await this.#findLists(rows, { lists, distances }, places && arena.put(places));
+    batch.rows = rows;
+    batch.sorted = sortByList(core, arena, rows.n, this.#known.clustering.nLists, lists);
+    return { counts: countsOf(batch.sorted.begins), error };
   }
 
-  /** Assigns a batch, and compares it with the queries; the sum of squared errors. */
-  async #assign(
+  pack({ from, to }: PackTask): PackResult {
+    const { rows, sorted } = inTurn(this.#batch);
+    const { clustering } = this.#known;
+    return packLists(
+      this.#context, this.#config, inTurn(rows), clustering, inTurn(sorted), from, to,
+    );
+  }
+
+  /** Finds the lists of rows, and compares them with the queries; the sum of squared errors. */
+  async #findLists(
     { n, vectors }: { n: number; vectors: number }, to: { lists: number; distances: number },
     skip: number | undefined,
   ): Promise<number> {
@@ -218,7 +258,7 @@ export class TrainingTasks {
     return error;
   }
 
-  async #rank({ centroids, first, lists }: RankTask): Promise<Ranked> {
+  async rank({ centroids, first, lists }: RankTask): Promise<Ranked> {
     const known = this.#known;
     const clustering =
       new Clustering(this.#core, this.#config, centroids, known.clustering.maxNorm);
@@ -227,7 +267,7 @@ export class TrainingTasks {
     return known.queries.rank(clustering, first, lists, this.#tick);
   }
 
-  #seal({ params }: SealTask): SealedObject {
+  seal({ params }: SealTask): SealedObject {
     return sealCentroids(this.#context, this.#known.centroids, params);
   }
 }

@@ -241,7 +241,7 @@ export class Training {
   }
 
   async #assign(
-    limits: Budget, { numbers, ...sample }: Measured, { centroids }: ClusterResult,
+    limits: Budget, { numbers: queries, kept, ...sample }: Measured, { centroids }: ClusterResult,
   ): Promise<Rewritten> {
     const task = { name: 'prepare', centroids, grain: grainOf(centroids), ...sample } as const;
     const prepared: Promise<undefined>[] = [];
@@ -256,7 +256,7 @@ export class Training {
     // Of one commit, even when all is done again: so no segment ever holds an id twice.
     const sources = stillNamed(this.#sources, (await this.#look()).segments);
     const { outputs, written } = await rewriteSources(
-      this.#workshop, sources, limits, numbers, (part) => this.#report('assign', part),
+      this.#workshop, sources, limits, { queries, kept }, (part) => this.#report('assign', part),
     );
     try {
       return { outputs: [...outputs, ...await this.#assignArrived(limits)], written };
@@ -272,7 +272,7 @@ export class Training {
     for (let round = 0; round < MAX_ROUNDS; round++) {
       const sources = await this.#arrived();
       if (sources.length === 0) break;
-      const more = await rewriteSources(this.#workshop, sources, limits, undefined);
+      const more = await rewriteSources(this.#workshop, sources, limits, {});
       await more.written;
       outputs.push(...more.outputs);
     }

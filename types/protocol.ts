@@ -30,16 +30,16 @@ export interface Picks {
   readonly rows: Uint32Array;
 }
 
-/** Opens rows that were drawn: keeps them, with room for so many, or hands them over without. */
+/** Opens rows of which a sample is made: holds that, with room for so many, or hands it over. */
 export interface OpenTask {
   readonly name: 'open';
-  readonly picks: readonly Picks[];
+  readonly rows: readonly Picks[];
+  /** Which of them are drawn; all are then kept decrypted for `assign`. Undefined: all, and not. */
+  readonly drawn: Uint32Array | undefined;
   readonly room: number;
-  /** All rows of these are kept decrypted for `rewrite`. */
-  readonly keep: readonly Span[];
 }
 
-/** Makes the sample out of the rows that the worker kept and those of others, in their order. */
+/** Makes the sample out of the rows that the worker holds and those of others, in their order. */
 export interface SampleTask {
   readonly name: 'sample';
   /** Which of them recall is measured on, ascending. */
@@ -155,23 +155,35 @@ export interface Piece extends Picks {
   readonly to: number;
 }
 
-/** Assigns, orders and seals rows as a new segment. */
-export interface RewriteTask {
-  readonly name: 'rewrite';
+/** Opens rows, and puts them in the order of their lists. */
+export interface AssignTask {
+  readonly name: 'assign';
   readonly pieces: readonly Piece[];
+  /** Whether these are the rows that `open` kept. */
+  readonly kept: boolean;
   /** Which of the rows each query is (2^32 - 1: none); undefined: no recall is measured here. */
   readonly places: Uint32Array | undefined;
 }
 
-export interface RewriteResult {
-  readonly entry: SegmentEntry;
-  readonly bytes: Uint8Array;
-  /** Which of the rows became each row of the segment. */
-  readonly order: Uint32Array;
+export interface AssignResult {
   /** Rows per list. */
   readonly counts: Uint32Array;
   /** Sum of squared distances to the centroids. */
   readonly error: number;
+}
+
+/** Seals those of the rows assigned last that are in lists [from, to) as a new segment. */
+export interface PackTask {
+  readonly name: 'pack';
+  readonly from: number;
+  readonly to: number;
+}
+
+export interface PackResult {
+  readonly entry: SegmentEntry;
+  readonly bytes: Uint8Array;
+  /** Which of the rows became each row of the segment. */
+  readonly order: Uint32Array;
 }
 
 /** Hands over the nearest rows of every query that this worker has seen. */
@@ -228,10 +240,10 @@ export interface SealedObject {
 /** Arrays in `given` are moved to the worker, and lost to the one that gives them. */
 export type Task =
   | OpenTask | SampleTask | GroupTask | HandTask | HoldTask | SplitTask | PassTask | MoveTask
-  | PrepareTask | RewriteTask | SumsTask | NeighborsTask | RankTask | SealTask;
+  | PrepareTask | AssignTask | PackTask | SumsTask | NeighborsTask | RankTask | SealTask;
 
 export interface TaskResults {
-  /** The rows as stored, when the worker does not keep them. */
+  /** The drawn rows as stored, when the worker does not hold them. */
   open: Float32Array<ArrayBuffer> | undefined;
   sample: SampleResult;
   group: GroupResult;
@@ -241,7 +253,8 @@ export interface TaskResults {
   pass: Uint8Array<ArrayBuffer>[];
   move: MoveResult;
   prepare: undefined;
-  rewrite: RewriteResult;
+  assign: AssignResult;
+  pack: PackResult;
   sums: ListSums;
   neighbors: Neighbors;
   rank: Ranked;

@@ -96,7 +96,8 @@ export class FileReader {
     } finally {
       // What is read whole is not read again.
       if (!range || MOST_KEPT === 0) this.#forget(path, one);
-      if (--one.readers === 0 && one.isForgotten) await one.opening.then(closeSync, () => undefined);
+      const isLast = --one.readers === 0;
+      if (isLast && one.isForgotten) await one.opening.then(closeSync, () => undefined);
     }
   }
 

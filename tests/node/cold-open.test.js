@@ -8,10 +8,12 @@ import { Secret } from '../../build/js/crypto.js';
 import { GatheredReader } from '../../build/js/gathered.js';
 import { withHead } from '../../build/js/head.js';
 import { loadModule } from '../../build/js/loader.js';
+import { Cache } from '../../build/js/cache.js';
 import { ObjectReader, objectKey } from '../../build/js/object.js';
 import {
   HASH, ObjectLayout, objectSize, OVERHEAD, PAGE, PART_CHUNK,
 } from '../../build/js/object-layout.js';
+import { PagedReader } from '../../build/js/paged-reader.js';
 import { sealObject } from '../../build/js/seal-object.js';
 import { assertCode, random } from './support/oracle.js';
 import { mapStorage, Wrapped } from './support/stores.js';
@@ -173,7 +175,8 @@ describe('reads of one object that are asked for in one turn', () => {
   async function reader({ pages = true } = {}) {
     const made = await sealedObject(LENGTHS);
     const storage = new Noting(made.context.storage);
-    const object = new ObjectReader({ ...made.context, storage }, made.ref);
+    const cache = new Cache(Infinity);
+    const object = new PagedReader({ ...made.context, storage }, made.ref, cache.scope());
     await object.table();
     if (pages) await object.read(0, 0, LENGTHS[0]);
     storage.calls = [];
