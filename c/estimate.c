@@ -6,18 +6,14 @@
  *  1. Masks instead of shifts: a nibble is multiplied where it is, and the
  *     sums of each weight are shifted once per row: 12 operations for 32
  *     products, as many as bytes would take, from half the memory.
- *  2. Kernels are functions that are not inlined; see sieve.c.
+ *  2. Rows that lie side by side are tested where they are; of others four are
+ *     gathered first.
+ *  3. Kernels are functions that are not inlined; see sieve.c.
  */
 #include "sv.h"
 #include "internal.h"
 
 #define KERNEL __attribute__((noinline))
-
-/* Four rows of a block. */
-struct four {
-  const uint8_t *codes[4];
-  float steps[4], shifts[4];
-};
 
 #if SV_SIMD
 
@@ -69,17 +65,20 @@ static inline v128_t dots_i32x4(const int16_t *query, uint32_t groups,
   return add_lanes(CODE_SUM(0), CODE_SUM(1), CODE_SUM(2), CODE_SUM(3));
 }
 
+/* test_four estimates four rows, and returns a bit for each whose lower bound
+ * is not over the limit. */
 static inline uint32_t test_four(const struct code_terms *terms,
-                                 const struct four *four, float limit,
-                                 float lowers[4], float estimates[4]) {
-  const uint8_t *const *x = four->codes;
+                                 const uint8_t *const x[4],
+                                 const float steps[4], const float shifts[4],
+                                 float limit, float lowers[4],
+                                 float estimates[4]) {
   const v128_t dots = wasm_f32x4_sub(
       wasm_f32x4_convert_i32x4(dots_i32x4(terms->query, terms->groups, x[0],
                                           x[1], x[2], x[3])),
       wasm_f32x4_splat(terms->half));
-  const v128_t step = wasm_v128_load(four->steps);
+  const v128_t step = wasm_v128_load(steps);
   const v128_t base = wasm_f32x4_add(
-      wasm_f32x4_mul(wasm_v128_load(four->shifts),
+      wasm_f32x4_mul(wasm_v128_load(shifts),
                      wasm_f32x4_splat(terms->tilt)),
       wasm_f32x4_splat(terms->base));
   const v128_t product = wasm_f32x4_mul(
@@ -111,15 +110,15 @@ static int32_t dot_code(const int16_t *query, uint32_t groups,
 }
 
 static uint32_t test_four(const struct code_terms *terms,
-                          const struct four *four, float limit,
-                          float lowers[4], float estimates[4]) {
+                          const uint8_t *const x[4], const float steps[4],
+                          const float shifts[4], float limit, float lowers[4],
+                          float estimates[4]) {
   uint32_t bits = 0;
   for (uint32_t j = 0; j < 4; j++) {
     const float dot =
-        (float)dot_code(terms->query, terms->groups, four->codes[j]) -
-        terms->half;
-    const float step = four->steps[j];
-    estimates[j] = (four->shifts[j] * terms->tilt + terms->base) -
+        (float)dot_code(terms->query, terms->groups, x[j]) - terms->half;
+    const float step = steps[j];
+    estimates[j] = (shifts[j] * terms->tilt + terms->base) -
                    step * terms->factor * dot;
     lowers[j] = estimates[j] - (step * terms->weight + terms->slack);
     if (!(lowers[j] > limit)) bits |= 1u << j;
@@ -129,23 +128,47 @@ static uint32_t test_four(const struct code_terms *terms,
 
 #endif
 
+/* test_side_by_side tests those four rows by four that are all wanted, which
+ * need not be gathered; `wanted` is left without them. */
+static KERNEL uint64_t test_side_by_side(const struct code_terms *terms,
+                                         uint32_t first, uint64_t *wanted,
+                                         float limit, float *lowers,
+                                         float *estimates) {
+  uint64_t bits = 0;
+  for (uint32_t i = 0; i < 64; i += 4) {
+    if ((*wanted >> i & 15) != 15) continue;
+    const uint32_t row = first + i, stride = terms->stride;
+    const uint8_t *code = terms->codes + (size_t)row * stride;
+    const uint8_t *const codes[4] = {code, code + stride, code + 2 * stride,
+                                     code + 3 * stride};
+    const uint64_t passed =
+        test_four(terms, codes, terms->steps + row, terms->shifts + row, limit,
+                  lowers + i, estimates + i);
+    bits |= passed << i;
+    *wanted &= ~(15ull << i);
+  }
+  return bits;
+}
+
 KERNEL uint64_t codes_test(const struct code_terms *terms, uint32_t first,
                            uint64_t wanted, float limit, float *lowers,
                            float *estimates) {
-  uint64_t bits = 0;
+  uint64_t bits =
+      test_side_by_side(terms, first, &wanted, limit, lowers, estimates);
   while (wanted) {
-    struct four four;
-    float lower[4], estimate[4];
+    const uint8_t *codes[4];
+    float steps[4], shifts[4], lower[4], estimate[4];
     uint32_t rows[4];
     for (uint32_t j = 0; j < 4; j++) {
       rows[j] = wanted ? (uint32_t)__builtin_ctzll(wanted) : rows[j - 1];
       wanted &= wanted - 1;
       const uint32_t row = first + rows[j];
-      four.codes[j] = terms->codes + (size_t)row * terms->stride;
-      four.steps[j] = terms->steps[row];
-      four.shifts[j] = terms->shifts[row];
+      codes[j] = terms->codes + (size_t)row * terms->stride;
+      steps[j] = terms->steps[row];
+      shifts[j] = terms->shifts[row];
     }
-    const uint32_t passed = test_four(terms, &four, limit, lower, estimate);
+    const uint32_t passed = test_four(terms, codes, steps, shifts, limit, lower,
+                                      estimate);
     for (uint32_t j = 0; j < 4; j++) {
       lowers[rows[j]] = lower[j];
       estimates[rows[j]] = estimate[j];

@@ -1,13 +1,22 @@
 /*
- * quantize.c: IEEE 754 half precision (binary16) to and from f32.
+ * quantize.c: IEEE 754 half precision (binary16) to and from f32, and
+ * centroids in sixteen bits per component.
  *
- * The conversions are those of F. Giesen's "half <-> float" notes: integer
- * arithmetic on the bits for normal numbers, one float addition or
+ * The conversions of halves are those of F. Giesen's "half <-> float" notes:
+ * integer arithmetic on the bits for normal numbers, one float addition or
  * multiplication for subnormal ones, both of which the hardware rounds to
  * nearest even.
  *
  *   binary16  | sign 1 | exponent 5, bias  15 | fraction 10 |
  *   binary32  | sign 1 | exponent 8, bias 127 | fraction 23 |
+ *
+ * Centroids are what is left of them about their mean, in fixed point:
+ *
+ *   mean f32 * dim | unit f32 * k | (component - mean) / unit i16 * dim * k
+ *
+ * with the unit of a centroid 1/32767 of its largest deviation, so that it
+ * errs by at most sqrt(dim) / 65534 of its distance from the mean, however
+ * far from the origin all of them are.
  *
  * Decisions:
  *  1. Encoding checks all values before it writes one: at 65520 and above a
@@ -94,4 +103,41 @@ int32_t sv_f16_decode(const uint16_t *halves, size_t n, float *values) {
 #endif
   for (; i < n; i++) decode_one(halves[i], values + i);
   return 0;
+}
+
+/* mean_of writes the mean of k rows. */
+static void mean_of(const float *rows, uint32_t k, uint32_t dim, float *mean) {
+  for (uint32_t t = 0; t < dim; t++) {
+    double sum = 0;
+    for (uint32_t j = 0; j < k; j++) sum += (double)rows[(size_t)j * dim + t];
+    mean[t] = (float)(sum / k);
+  }
+}
+
+void sv_centroids_encode(const float *centroids, uint32_t k, uint32_t dim,
+                         uint8_t *out) {
+  float *mean = (float *)(void *)out, *units = mean + dim;
+  int16_t *values = (int16_t *)(void *)(units + k);
+  mean_of(centroids, k, dim, mean);
+  for (uint32_t j = 0; j < k; j++, centroids += dim, values += dim) {
+    float most = 0;
+    for (uint32_t t = 0; t < dim; t++)
+      most = fmaxf(most, fabsf(centroids[t] - mean[t]));
+    const float unit = units[j] = most / 32767;
+    const float inverse = unit > 0 ? 1 / unit : 0;
+    const int fits = inverse > 0 && !isinf(inverse);
+    for (uint32_t t = 0; t < dim; t++) {
+      const float value = fits ? (centroids[t] - mean[t]) * inverse : 0;
+      values[t] = (int16_t)fminf(fmaxf(roundf(value), -32767), 32767);
+    }
+  }
+}
+
+void sv_centroids_decode(const uint8_t *bytes, uint32_t k, uint32_t dim,
+                         float *centroids) {
+  const float *mean = (const float *)(const void *)bytes, *units = mean + dim;
+  const int16_t *values = (const int16_t *)(const void *)(units + k);
+  for (uint32_t j = 0; j < k; j++, centroids += dim, values += dim)
+    for (uint32_t t = 0; t < dim; t++)
+      centroids[t] = mean[t] + units[j] * (float)values[t];
 }

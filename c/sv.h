@@ -151,6 +151,13 @@ int32_t sv_neighbors(const float *rows, const uint32_t *lists, uint32_t n,
  * exactly; safe for untrusted bytes. */
 int32_t sv_f16_encode(const float *values, size_t n, uint16_t *halves);
 int32_t sv_f16_decode(const uint16_t *halves, size_t n, float *values);
+/* sv_centroids_encode brings k >= 1 centroids to fixed point, about their mean
+ * and each by a unit of its own (quantize.c): 4 (dim + k) + 2 k dim bytes.
+ * sv_centroids_decode reverses it, whatever the bytes are. */
+void sv_centroids_encode(const float *centroids, uint32_t k, uint32_t dim,
+                         uint8_t *out);
+void sv_centroids_decode(const uint8_t *bytes, uint32_t k, uint32_t dim,
+                         float *centroids);
 
 /* ---- topk.c ------------------------------------------------------------ */
 /* The k nearest seen so far, as a max-heap by (distance, row): the worst is
@@ -393,17 +400,14 @@ void sv_scan_compare(struct sv_scan *scan, uint32_t n, const uint32_t *numbers,
  * starts[n_lists + 1]. MALFORMED when a list is >= n_lists. */
 int32_t sv_order_by_list(const uint32_t *lists, uint32_t n, uint32_t n_lists,
                          uint32_t *order, uint32_t *starts);
-
 /* sv_rows_gather: out[i] = rows[picks[i]]; ARGUMENT for one >= n_rows. */
 int32_t sv_rows_gather(const uint8_t *rows, uint32_t n_rows,
                        uint32_t row_bytes, const uint32_t *picks, uint32_t n,
                        uint8_t *out);
-
 /* A blob section is n + 1 u32 offsets (from the first byte after them), then
  * the bytes. sv_blobs_check verifies that offsets begin at 0, never fall and
  * end at the section's end. Safe for untrusted bytes. */
 int32_t sv_blobs_check(const uint8_t *section, size_t length, uint32_t n);
-
 /* sv_blobs_gather writes a blob section of the rows picked, in that order,
  * from a checked one; sv_blobs_gather_size returns its bytes, as f64 because
  * they may pass 2^31, negative for an error. */
@@ -412,7 +416,6 @@ double sv_blobs_gather_size(const uint8_t *section, uint32_t n_rows,
 int32_t sv_blobs_gather(const uint8_t *section, uint32_t n_rows,
                         const uint32_t *picks, uint32_t n, uint8_t *out,
                         size_t capacity);
-
 /* sv_blobs_concat: one blob section out of several that lie one after
  * another, of lengths[n_sections] bytes and n_rows[n_sections] rows. */
 double sv_blobs_concat_size(const uint32_t *lengths, const uint32_t *n_rows,
@@ -420,7 +423,6 @@ double sv_blobs_concat_size(const uint32_t *lengths, const uint32_t *n_rows,
 int32_t sv_blobs_concat(const uint8_t *sections, const uint32_t *lengths,
                         const uint32_t *n_rows, uint32_t n_sections,
                         uint8_t *out, size_t capacity);
-
 /* An id table is n entries, u64 hash | u32 row, ascending. sv_ids_sort builds
  * it from the hashes of rows 0 .. n-1; scratch holds 12 n bytes. */
 int32_t sv_ids_sort(const uint64_t *hashes, uint32_t n, uint8_t *table,
@@ -484,7 +486,6 @@ int32_t sv_open_chunks(const uint8_t key[32], const uint8_t *aad,
 /* sv_id_hashes writes SipHash-2-4 of n ids in a checked blob section. */
 int32_t sv_id_hashes(const uint8_t key[16], const uint8_t *section,
                      uint32_t n, uint64_t *hashes);
-
 /* sv_sign_public writes the Ed25519 public key of a seed, sv_sign the
  * detached signature; sv_verify (safe for untrusted bytes) checks it. */
 int32_t sv_sign_public(const uint8_t seed[32], uint8_t public_key[32]);
@@ -492,7 +493,6 @@ int32_t sv_sign(const uint8_t seed[32], const uint8_t *message,
                 size_t length, uint8_t signature[64]);
 int32_t sv_verify(const uint8_t public_key[32], const uint8_t *message,
                   size_t length, const uint8_t signature[64]);
-
 /* sv_equal compares in constant time; no compiler drops an sv_wipe. */
 int32_t sv_equal(const uint8_t *x, const uint8_t *y, size_t length);
 void sv_wipe(void *memory, size_t length);

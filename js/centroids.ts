@@ -2,14 +2,15 @@
  * The sealed centroids of a trained index, and the curve by which a target recall becomes a stop
  * rule. A centroids object has two sections:
  *
- *   0: nLists rows of f32, dimension as routed (one more than the vectors' for inner product)
+ *   0: nLists centroids in 16 bits per component (c/quantize.c), of the dimension as routed (one
+ *      more than the vectors' for inner product)
  *   1: max norm f32 | points u32 | points * (recall f32, stop ratio for 10 f32, for 100 f32),
  *      each column ascending
  */
 import { SealvecError } from './errors.js';
 import type { Clustering as ClusteringEntry, IndexConfig } from './manifest.js';
 import { routeDimension } from './metric.js';
-import { type ObjectContext, ObjectReader } from './object.js';
+import { type ObjectContext, ObjectReader, readBytes } from './object.js';
 import { WHOLE_CHUNK } from './object-layout.js';
 import { sealObject } from './seal-object.js';
 import type { RecallCurve } from './stop-ratio.js';
@@ -24,6 +25,10 @@ export interface StoredCentroids {
   readonly curve: RecallCurve;
 }
 
+function encodedBytes(nLists: number, dimension: number): number {
+  return 4 * (dimension + nLists) + 2 * nLists * dimension;
+}
+
 /** Reads the centroids that a manifest names. */
 export async function readCentroids(
   context: ObjectContext, entry: ClusteringEntry, config: IndexConfig,
@@ -31,17 +36,23 @@ export async function readCentroids(
   const { core } = context;
   const reader = new ObjectReader(context, entry.object);
   const [length = 0, paramsLength = 0] = entry.object.lengths;
-  if (length !== entry.nLists * routeDimension(config.metric, config.dimension) * 4) {
+  const { nLists } = entry;
+  const dimension = routeDimension(config.metric, config.dimension);
+  if (length !== encodedBytes(nLists, dimension)) {
     throw new SealvecError('CORRUPTED', 'the centroids are not as many as the lists');
   }
-  const params = new DataView((await reader.read(1, 0, paramsLength)).buffer);
+  const params = new DataView((await readBytes(reader, 1, 0, paramsLength)).buffer);
   const points = paramsLength < 8 ? 0 : params.getUint32(4, true);
   if (points < 1 || points > MAX_POINTS || paramsLength !== 8 + points * 12) {
     throw new SealvecError('CORRUPTED', 'the recall curve has no valid length');
   }
   const column = (offset: number): number[] =>
     Array.from({ length: points }, (_, i) => params.getFloat32(8 + i * 12 + offset, true));
-  const centroids = await reader.open(0, 0, length, (plain) => core.floats(plain, length / 4));
+  const centroids = await reader.open(0, 0, length, (plain) => core.withScratch((s) => {
+    const out = s.take(nLists * dimension * 4);
+    core.exports.sv_centroids_decode(plain, nLists, dimension, out);
+    return core.floats(out, nLists * dimension);
+  }));
   const curve = { recall: column(0), at10: column(4), at100: column(8) };
   return { centroids, maxNorm: params.getFloat32(0, true), curve };
 }
@@ -59,12 +70,19 @@ export function encodeParams(maxNorm: number, curve: RecallCurve): Uint8Array {
   return new Uint8Array(params.buffer);
 }
 
-/** Seals both sections into an object. */
+/** Seals centroids, in 16 bits per component, and section 1 into an object. */
 export function sealCentroids(
-  context: ObjectContext, centroids: Float32Array, params: Uint8Array,
+  context: ObjectContext, centroids: Float32Array, dimension: number, params: Uint8Array,
 ): SealedObject {
-  return context.core.withScratch((s) => sealObject(context, 'centroids', [centroids, params].map(
-    (section) => (
-      { pointer: s.put(section), length: section.byteLength, chunkBytes: WHOLE_CHUNK }),
-  )));
+  const { core } = context;
+  return core.withScratch((s) => {
+    const nLists = centroids.length / dimension;
+    const length = encodedBytes(nLists, dimension);
+    const pointer = s.take(length);
+    core.exports.sv_centroids_encode(s.put(centroids), nLists, dimension, pointer);
+    return sealObject(context, 'centroids', [
+      { pointer, length, chunkBytes: WHOLE_CHUNK },
+      { pointer: s.put(params), length: params.length },
+    ]);
+  });
 }

@@ -79,7 +79,7 @@ export class Core {
   alloc(size: number): number {
     const pointer = this.exports.sv_alloc(size) >>> 0;
     if (pointer === 0) {
-      throw new SealvecError('OUT_OF_MEMORY', `no room for ${size} more bytes of wasm memory`);
+      throw new SealvecError('OUT_OF_MEMORY', `no room for ${size} bytes of wasm memory`);
     }
     return pointer;
   }

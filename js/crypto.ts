@@ -26,19 +26,19 @@ export class Secret {
   }
 
   get pointer(): number {
-    if (this.#pointer === 0) throw new SealvecError('CLOSED', 'the key was wiped');
+    if (this.#pointer === 0) throw new SealvecError('CLOSED', 'the key is gone');
     return this.#pointer;
-  }
-
-  /** A copy in JavaScript memory, to be sealed or handed to a worker; fill it with 0 after use. */
-  expose(): Uint8Array {
-    return this.core.bytes(this.pointer, KEY);
   }
 
   wipe(): void {
     this.core.release(this.#pointer, KEY);
     this.#pointer = 0;
   }
+}
+
+/** A copy in JavaScript memory, to be sealed or handed to a worker; fill it with 0 after use. */
+export function exposed({ core, pointer }: Secret): Uint8Array {
+  return core.bytes(pointer, KEY);
 }
 
 /** Zeroes what calls have left on the stack: parts of keys among other things. */

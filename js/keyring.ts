@@ -1,6 +1,6 @@
 /** The keys that an open slot gives: the right to read, with the writer seed that to write. */
 import type { Core } from './core.js';
-import { deriveSubkey, type Secret } from './crypto.js';
+import { deriveSubkey, exposed, type Secret } from './crypto.js';
 import { SealvecError } from './errors.js';
 import { type ObjectKeyring, type ObjectKeys, unknownEpoch } from './object-keys.js';
 import { type OpenTable, wipeTable } from './slots.js';
@@ -65,7 +65,7 @@ export class Keyring implements ObjectKeyring {
   expose(): ExposedKeys[] {
     return [...this.#table.data.keys()].map((epoch) => {
       const { objects, ids } = this.keys(epoch);
-      return { epoch, objects: objects.expose(), ids: ids.expose() };
+      return { epoch, objects: exposed(objects), ids: exposed(ids) };
     });
   }
 

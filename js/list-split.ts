@@ -166,7 +166,9 @@ async function move(
     recall = new MovedRecall(core, clustering, places, core.floats(pointer, n * dimension));
     const segments = await moveRows(runs, clustering, recall, draft);
     const params = encodeParams(maxNorm, await recall.curve(before));
-    const { ref: object, bytes } = sealCentroids(draft.context, centroids, params);
+    const { ref: object, bytes } = sealCentroids(
+      draft.context, centroids, dimension, params,
+    );
     await draft.write(object, bytes);
     return { segments, clustering: { object, nLists } };
   } finally {

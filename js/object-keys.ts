@@ -23,30 +23,30 @@ export function unknownEpoch(epoch: number): SealvecError {
 
 /** The keyring of a training worker. Wipes what it is made of. */
 export class WorkerKeyring implements ObjectKeyring {
-  readonly #epochs: Map<number, ObjectKeys>;
+  readonly epochs: ReadonlyMap<number, ObjectKeys>;
 
   constructor(core: Core, exposed: readonly ExposedKeys[]) {
-    this.#epochs = new Map(exposed.map(({ epoch, objects, ids }) => (
+    this.epochs = new Map(exposed.map(({ epoch, objects, ids }) => (
       [epoch, { objects: new Secret(core, objects), ids: new Secret(core, ids) }]
     )));
     wipeExposed(exposed);
   }
 
   get epoch(): number {
-    return Math.max(...this.#epochs.keys());
+    return Math.max(...this.epochs.keys());
   }
 
   keys(epoch: number): ObjectKeys {
-    const keys = this.#epochs.get(epoch);
+    const keys = this.epochs.get(epoch);
     if (!keys) throw unknownEpoch(epoch);
     return keys;
   }
+}
 
-  wipe(): void {
-    for (const { objects, ids } of this.#epochs.values()) {
-      objects.wipe();
-      ids.wipe();
-    }
+export function wipeKeyring({ epochs }: WorkerKeyring): void {
+  for (const { objects, ids } of epochs.values()) {
+    objects.wipe();
+    ids.wipe();
   }
 }
 

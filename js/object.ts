@@ -113,7 +113,7 @@ export class ObjectReader {
   }
 
   /** Bytes as they are stored. */
-  async readBytes(offset: number, length: number): Promise<Uint8Array> {
+  async readStored(offset: number, length: number): Promise<Uint8Array> {
     const bytes = await this.context.storage.read(this.#key, { offset, length });
     if (!bytes) this.#fail('is gone', 'NOT_FOUND');
     if (bytes.length !== length) this.#fail('is too short');
@@ -131,7 +131,7 @@ export class ObjectReader {
   /** Reads and checks the header and the table of hashes, once. */
   async table(): Promise<Uint8Array> {
     const read = async (): Promise<Uint8Array> => {
-      const bytes = await this.readBytes(0, this.#layout.head);
+      const bytes = await this.readStored(0, this.#layout.head);
       this.#expect(bytes.subarray(0, HEADER), this.#header);
       this.#expect(hash(this.context.core, bytes), this.ref.tableHash);
       return bytes.slice(HEADER);
@@ -155,7 +155,7 @@ export class ObjectReader {
     if (!last) return [];
     const begin = runs[0]?.pageAt ?? 0;
     const table = await this.table();
-    const bytes = await this.readBytes(begin, last.at + last.bytes - begin);
+    const bytes = await this.readStored(begin, last.at + last.bytes - begin);
     return runs.map((run) => {
       const at = run.pageAt - begin;
       const page = this.checkPage(table, run.page, bytes.subarray(at, at + run.pageBytes));
@@ -208,11 +208,14 @@ export class ObjectReader {
   ): Promise<T> {
     return this.openFetched(await this.fetch(section, from, to), use);
   }
+}
 
-  /** Plain bytes [from, to) of a section. */
-  async read(section: number, from: number, to: number): Promise<Uint8Array> {
-    return this.open(section, from, to, (pointer) => this.context.core.bytes(pointer, to - from));
-  }
+/** Plain bytes [from, to) of a section. */
+export async function readBytes(
+  reader: ObjectReader, section: number, from: number, to: number,
+): Promise<Uint8Array> {
+  const { core } = reader.context;
+  return reader.open(section, from, to, (pointer) => core.bytes(pointer, to - from));
 }
 
 /** The chunks of a run out of bytes that begin at `begin`, with their hashes out of their page. */

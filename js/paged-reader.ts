@@ -32,8 +32,8 @@ export class PagedReader extends ObjectReader {
     const isNear = !known && head.at - head.pageAt - head.pageBytes <= READ_ALONG;
     const begin = isNear ? head.pageAt : head.at;
     const [bytes, apart] = await allOf([
-      this.readBytes(begin, tail.at + tail.bytes - begin),
-      known || isNear ? Promise.resolve(undefined) : this.readBytes(head.pageAt, head.pageBytes),
+      this.readStored(begin, tail.at + tail.bytes - begin),
+      known || isNear ? Promise.resolve(undefined) : this.readStored(head.pageAt, head.pageBytes),
     ]);
     return runs.map((run) => {
       const within = run === head && !isNear ? apart

@@ -16,7 +16,7 @@ import { type Manifest, namedObjects, type SegmentEntry } from './manifest.js';
 import { sweepAll, tryRewrite } from './merge.js';
 import { MERGE_BYTES } from './merge-choice.js';
 import { MAX_ATTEMPTS } from './newest.js';
-import { isGone, ObjectReader, type ObjectRef } from './object.js';
+import { isGone, ObjectReader, type ObjectRef, readBytes } from './object.js';
 import { objectSize } from './object-layout.js';
 import { sealObject } from './seal-object.js';
 import type { OpenIndex } from './open-index.js';
@@ -42,7 +42,7 @@ async function reseal(draft: Draft, ref: ObjectRef): Promise<ObjectRef> {
   const reader = new ObjectReader(context, ref);
   const sections: Uint8Array[] = [];
   for (const [section, length] of ref.lengths.entries()) {
-    sections.push(await reader.read(section, 0, length));
+    sections.push(await readBytes(reader, section, 0, length));
   }
   const sealed = context.core.withScratch((s) => sealObject(context, ref.type, sections.map(
     (bytes, section) => (

@@ -11,7 +11,7 @@
  */
 import { randomBytes, sameBytes } from './bytes.js';
 import type { Core } from './core.js';
-import { publicKey, SALT, seal, Secret, sign } from './crypto.js';
+import { exposed, publicKey, SALT, seal, Secret, sign } from './crypto.js';
 import { type ByteReader, ByteWriter } from './records.js';
 import {
   EPOCH, type IndexIdentity, openTable, READ, RIGHTS, slotKey, tableHeader, takeSecret,
@@ -95,7 +95,7 @@ export class Root {
 
   /** Adds a user, with a copy of the wrap. */
   addUser(id: Uint8Array, permissions: number, wrap: Secret): void {
-    const bytes = wrap.expose();
+    const bytes = exposed(wrap);
     this.users.push({ id, permissions, wrap: new Secret(this.core, bytes) });
     bytes.fill(0);
   }
@@ -168,9 +168,9 @@ export class Root {
       at += value.length;
     };
     const secret = (value: Secret): void => {
-      const exposed = value.expose();
-      bytes(exposed);
-      exposed.fill(0);
+      const copy = exposed(value);
+      bytes(copy);
+      copy.fill(0);
     };
     bytes(publicKey(this.#admin));
     bytes(publicKey(this.#writer));

@@ -7,7 +7,7 @@ import { fromWire, toWire } from './errors.js';
 import type { Keyring } from './keyring.js';
 import type { IndexConfig } from './manifest.js';
 import type { ObjectContext } from './object.js';
-import { WorkerKeyring, wipeExposed } from './object-keys.js';
+import { WorkerKeyring, wipeExposed, wipeKeyring } from './object-keys.js';
 import { isGiven } from './storage/typed.js';
 import { TrainingTasks } from './training-tasks.js';
 import { START_TIMEOUT, tooSlow, workerError } from './worker-errors.js';
@@ -167,7 +167,7 @@ export class InlineRunner implements Runner {
   }
 
   #wipe(): void {
-    this.#keyring?.wipe();
+    if (this.#keyring) wipeKeyring(this.#keyring);
     this.#tasks?.wipe();
     if (this.#core) wipeStack(this.#core);
     this.#tasks = undefined;

@@ -11,7 +11,7 @@ import { GatheredReader } from './gathered.js';
 import { findEntries } from './id-table.js';
 import { type IndexConfig, type SegmentEntry, SECTIONS, vectorBytes } from './manifest.js';
 import { coreMetric } from './metric.js';
-import type { ObjectContext, ObjectReader } from './object.js';
+import { type ObjectContext, type ObjectReader, readBytes } from './object.js';
 import { PagedReader } from './paged-reader.js';
 import { type Column, decodeShort, decoder, Sections } from './sections.js';
 import type { Contents, Metadata } from '../types/api.js';
@@ -67,7 +67,7 @@ export class Segment {
     const coded = context.core.exports.sv_codes_size(entry.rows, config.dimension) > 0;
     const head = coded ? config.dimension * 4 : 0;
     const length = entry.object.lengths[SECTIONS.lists] ?? 0;
-    const lists = length > 0 ? await reader.read(SECTIONS.lists, 0, length) : new Uint8Array(0);
+    const lists = await readBytes(reader, SECTIONS.lists, 0, length);
     if (lists.length < head) {
       throw new SealvecError('CORRUPTED', 'the lists of a segment are cut short');
     }

@@ -6,7 +6,7 @@ import type { Draft } from './draft.js';
 import { SealvecError } from './errors.js';
 import { withHead } from './head.js';
 import type { SegmentEntry } from './manifest.js';
-import { type ObjectContext, ObjectReader, type ObjectRef } from './object.js';
+import { type ObjectContext, ObjectReader, type ObjectRef, readBytes } from './object.js';
 import { WHOLE_CHUNK } from './object-layout.js';
 import { sealObject } from './seal-object.js';
 
@@ -23,7 +23,7 @@ export async function deadRows(context: ObjectContext, entry: SegmentEntry): Pro
   const { tombstones } = entry;
   if (tombstones) {
     const bitmap = await withHead(context, tombstones, 1, (near) =>
-      new ObjectReader(near, tombstones).read(0, 0, tombstones.lengths[0] ?? 0));
+      readBytes(new ObjectReader(near, tombstones), 0, 0, tombstones.lengths[0] ?? 0));
     for (const row of setBits(bitmap, entry.rows)) dead.add(row);
   }
   if (dead.size !== entry.dead) {

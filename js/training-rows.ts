@@ -7,7 +7,7 @@
 import { hex } from './bytes.js';
 import { Pace } from './breathe.js';
 import { type IndexConfig, SECTIONS, type SegmentEntry } from './manifest.js';
-import { type ObjectContext, ObjectReader } from './object.js';
+import { type ObjectContext, ObjectReader, readBytes } from './object.js';
 import type { Piece, Source, Span } from '../types/protocol.js';
 
 /** Bytes of a row beside its vector and documents: its place in the tables of ids and lists. */
@@ -66,7 +66,8 @@ export async function deadBits(
   if (entry.dead === 0) return undefined;
   const length = Math.ceil(entry.rows / 8);
   const bits = entry.tombstones
-    ? await new ObjectReader(context, entry.tombstones).read(0, 0, length) : new Uint8Array(length);
+    ? await readBytes(new ObjectReader(context, entry.tombstones), 0, 0, length)
+    : new Uint8Array(length);
   for (const row of entry.deadRows) bits[row >> 3] = (bits[row >> 3] ?? 0) | (1 << (row & 7));
   return bits;
 }

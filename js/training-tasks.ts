@@ -268,6 +268,6 @@ export class TrainingTasks implements Tasks {
   }
 
   seal({ params }: SealTask): SealedObject {
-    return sealCentroids(this.#context, this.#known.centroids, params);
+    return sealCentroids(this.#context, this.#known.centroids, this.#dimension, params);
   }
 }

@@ -35,6 +35,8 @@ export interface CoreExports {
 
   sv_f16_encode(values: number, n: number, halves: number): number;
   sv_f16_decode(halves: number, n: number, values: number): number;
+  sv_centroids_encode(centroids: number, k: number, dim: number, out: number): void;
+  sv_centroids_decode(bytes: number, k: number, dim: number, centroids: number): void;
 
   sv_topk_sort(top: number): void;
 

@@ -1,6 +1,9 @@
 /** Messages between a training and its workers. No runtime code. */
 import type { ErrorCode, WasmModule } from './api.js';
 import type { IndexConfig, ObjectRef, SegmentEntry } from './format.js';
+import type { Picks, Piece } from './rows.js';
+
+export type { Picks, Piece, Source, Span } from './rows.js';
 
 /** An error as structured clone can carry it to or from a worker. */
 export interface WireError {
@@ -9,25 +12,6 @@ export interface WireError {
   readonly code?: ErrorCode;
   readonly stack?: string;
   readonly cause?: WireError;
-}
-
-/** A segment whose rows training takes. Row r of it has the number base + r. */
-export interface Source {
-  readonly entry: SegmentEntry;
-  /** A multiple of 8. */
-  readonly base: number;
-}
-
-/** Rows [from, to) of a segment, dead ones among them. */
-export interface Span extends Source {
-  readonly from: number;
-  readonly to: number;
-}
-
-/** Rows of a segment, ascending. */
-export interface Picks {
-  readonly entry: SegmentEntry;
-  readonly rows: Uint32Array;
 }
 
 /** Opens rows of which a sample is made: holds that, with room for so many, or hands it over. */
@@ -147,12 +131,6 @@ export interface PrepareTask extends SampleResult {
   readonly centroids: Float32Array;
   /** Of the sums of rows (js/list-means.ts). */
   readonly grain: number;
-}
-
-/** Living rows of one segment, ascending, within [from, to). */
-export interface Piece extends Picks {
-  readonly from: number;
-  readonly to: number;
 }
 
 /** Opens rows, and puts them in the order of their lists. */

@@ -115,6 +115,37 @@ static void all_lengths(void) {
   }
 }
 
+/* Centroids far from the origin, one far from all others, some all the same:
+ * each component errs by at most half the unit of its centroid, and a little
+ * for rounding. */
+static void rounds_centroids(void) {
+  for (uint32_t round = 0; round < 300; round++) {
+    const uint32_t k = 1 + round % 9, dim = 1 + round % 37, n = k * dim;
+    float *rows = make(n * sizeof *rows), *back = make(n * sizeof *back);
+    uint8_t *bytes = make(4 * (dim + k) + 2 * n);
+    random_floats(rows, n);
+    for (uint32_t i = 0; i < n; i++) {
+      if (i / dim == 2) rows[i] *= 1000;
+      if (round % 3 == 1) rows[i] += 500;
+      if (round % 7 == 2) rows[i] = 1e30f;
+      if (round % 7 == 3) rows[i] *= 1e-40f;
+    }
+    sv_centroids_encode(rows, k, dim, bytes);
+    sv_centroids_decode(bytes, k, dim, back);
+    const float *mean = (const float *)(void *)bytes, *units = mean + dim;
+    for (uint32_t i = 0; i < n; i++) {
+      const float unit = units[i / dim];
+      const float size = fabsf(rows[i]) + fabsf(mean[i % dim]);
+      CHECK(fabsf(rows[i] - back[i]) <=
+            unit * 0.51f + size * 0x1p-21f + 1e-38f);
+      CHECK(fabsf(rows[i] - mean[i % dim]) <= unit * 32768 + 1e-37f);
+    }
+    free(rows);
+    free(back);
+    free(bytes);
+  }
+}
+
 int main(void) {
   run("decodes all 65,536 halves exactly, NaN payloads too", decodes_all);
   run("encodes every finite half to itself, -0 too", round_trips);
@@ -124,5 +155,6 @@ int main(void) {
   run("refuses what would become infinite, writing nothing",
       refuses_overflow);
   run("encodes and decodes every length", all_lengths);
+  run("rounds centroids to half a unit of theirs", rounds_centroids);
   return 0;
 }

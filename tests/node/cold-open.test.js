@@ -9,7 +9,7 @@ import { GatheredReader } from '../../build/js/gathered.js';
 import { withHead } from '../../build/js/head.js';
 import { loadModule } from '../../build/js/loader.js';
 import { Cache } from '../../build/js/cache.js';
-import { ObjectReader, objectKey } from '../../build/js/object.js';
+import { ObjectReader, objectKey, readBytes } from '../../build/js/object.js';
 import {
   HASH, ObjectLayout, objectSize, OVERHEAD, PAGE, PART_CHUNK,
 } from '../../build/js/object-layout.js';
@@ -178,7 +178,7 @@ describe('reads of one object that are asked for in one turn', () => {
     const cache = new Cache(Infinity);
     const object = new PagedReader({ ...made.context, storage }, made.ref, cache.scope());
     await object.table();
-    if (pages) await object.read(0, 0, LENGTHS[0]);
+    if (pages) await readBytes(object, 0, 0, LENGTHS[0]);
     storage.calls = [];
     return { ...made, storage, gathered: new GatheredReader(object) };
   }
@@ -289,17 +289,17 @@ describe('the head of an object', () => {
       const storage = new Noting(context.storage);
       const kept = await withHead({ ...context, storage }, ref, sections, async (near) => {
         const object = new ObjectReader(near, ref);
-        assert.deepEqual(await object.read(0, 0, 30_000), plains[0]);
-        assert.deepEqual(await object.read(0, 100, 200), plains[0].slice(100, 200));
+        assert.deepEqual(await readBytes(object, 0, 0, 30_000), plains[0]);
+        assert.deepEqual(await readBytes(object, 0, 100, 200), plains[0].slice(100, 200));
         assert.equal(storage.calls.length, 1);
-        assert.deepEqual(await object.read(1, 0, 50_000), plains[1]);
+        assert.deepEqual(await readBytes(object, 1, 0, 50_000), plains[1]);
         return object;
       });
       assert.equal(storage.calls.length, sections === 1 ? 2 : 1);
       assert.equal(storage.calls[0].bytes, sections === 2 ? objectSize(ref)
         : objectSize(ref) - 50_000 - 13 * (OVERHEAD + HASH));
       // Nothing of it stays.
-      await kept.read(0, 0, 9);
+      await readBytes(kept, 0, 0, 9);
       assert.equal(storage.calls.at(-1).range.offset > 0, true);
     }
   });

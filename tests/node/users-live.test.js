@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Core } from '../../build/js/core.js';
+import { exposed } from '../../build/js/crypto.js';
 import { Client, generateKey, memoryStorage } from '../../build/js/index.js';
 import { loadModule } from '../../build/js/loader.js';
 import { deriveWrap } from '../../build/js/slots.js';
@@ -346,7 +347,7 @@ describe('calls under keys of their own', () => {
       await index.createUserKeys({ ...user(2), permissions: ['read'] });
       const indexId = (await storage.read('index/t')).slice(16, 32);
       for (const key of [{ indexKey }, { userId, indexKey: userKey }]) {
-        secrets.push(Buffer.from(deriveWrap(core, indexId, key).secret.expose()));
+        secrets.push(Buffer.from(exposed(deriveWrap(core, indexId, key).secret)));
       }
       const theirs = await load({ userId, indexKey: userKey });
       await index.train({ nLists: 4 });

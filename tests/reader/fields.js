@@ -21,6 +21,7 @@ export class Fields {
 
   i8() { return this.#view.getInt8(this.#take(1)); }
   u8() { return this.#view.getUint8(this.#take(1)); }
+  i16() { return this.#view.getInt16(this.#take(2), true); }
   u16() { return this.#view.getUint16(this.#take(2), true); }
   u32() { return this.#view.getUint32(this.#take(4), true); }
   u64() { return Number(this.#view.getBigUint64(this.#take(8), true)); }

@@ -101,7 +101,9 @@ export function deadRows(entry, bitmap) {
 export function readCentroids([rows, params], { nLists, dimension, metric }) {
   const fields = new Fields(rows, 'the centroids');
   const routed = metric === 'inner_product' ? dimension + 1 : dimension;
-  const centroids = fields.many(nLists, () => fields.many(routed, () => fields.f32()));
+  const mean = fields.many(routed, () => fields.f32());
+  const units = fields.many(nLists, () => fields.f32());
+  const centroids = units.map((unit) => mean.map((x) => x + unit * fields.i16()));
   fields.end();
   const curve = new Fields(params, 'the recall curve');
   const maxNorm = curve.f32();
