@@ -137,7 +137,7 @@ static void rounds_centroids(void) {
       const float unit = units[i / dim];
       const float size = fabsf(rows[i]) + fabsf(mean[i % dim]);
       CHECK(fabsf(rows[i] - back[i]) <=
-            unit * 0.51f + size * 0x1p-21f + 1e-38f);
+            unit * 0.51f + size * 0x1p-21f + 1e-37f);
       CHECK(fabsf(rows[i] - mean[i % dim]) <= unit * 32768 + 1e-37f);
     }
     free(rows);
