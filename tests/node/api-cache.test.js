@@ -1,7 +1,9 @@
 // A small cache changes no answer.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { assertNearest, openIndex, randomVectors, toItems } from './support/oracle.js';
+import { Client, memoryStorage } from '../../build/js/index.js';
+import { assertNearest, openIndex, randomVectors, toHalf, toItems } from './support/oracle.js';
+import { Wrapped } from './support/stores.js';
 
 describe('cacheBytes', () => {
   const items = toItems(randomVectors(3000, 16, 3)).map((item) => ({
@@ -52,4 +54,74 @@ describe('cacheBytes', () => {
       }
     });
   }
+});
+
+/** Adds up the bytes that are read. */
+class Weighed extends Wrapped {
+  bytes = 0;
+
+  async read(key, range) {
+    const found = await super.read(key, range);
+    this.bytes += found?.length ?? 0;
+    return found;
+  }
+}
+
+describe('cacheBytes of an index whose rows have codes', () => {
+  const DIMENSION = 64;
+  const COUNT = 4000;
+  const cases = ['euclidean', 'cosine', 'inner_product'].flatMap((metric, i) =>
+    [0, 40_000, 250_000, 600_000, Infinity].map((cacheBytes) => (
+      { metric, cacheBytes, precision: i === 1 ? 'float16' : 'float32' })));
+  for (const { metric, cacheBytes, precision } of cases) {
+    const limit = cacheBytes === Infinity ? {} : { cacheBytes };
+    test(`of ${cacheBytes} changes no answer by ${metric}, ${precision}`, async () => {
+      const { index } = await openIndex({ metric, precision }, { ...limit, minTrainVectors: 100 });
+      const stored = randomVectors(COUNT, DIMENSION, 5).map((vector) =>
+        precision === 'float16' ? vector.map(toHalf) : vector);
+      const items = toItems(stored);
+      await index.upsert({ items: items.slice(0, 2500) });
+      await index.upsert({ items: items.slice(2500) });
+      await index.train({ nLists: 16, seed: 1, workers: 1 });
+      const queries = randomVectors(12, DIMENSION, 6);
+      // The second time some blocks are in memory, the third time in one call.
+      for (const round of [1, 2, 3]) {
+        const ask = (queryVectors) => index.query({ queryVectors, topK: 10, nProbes: 16 });
+        const answers = round < 3 ? await Promise.all(queries.map(ask))
+          : (await ask(queries)).results.map((results) => ({ results }));
+        answers.forEach(({ results }, q) =>
+          assertNearest(results, items, queries[q], metric, 10));
+      }
+      await new Promise((resolve) => {
+        setTimeout(resolve, 5);
+      });
+      assert.ok((await index.stats()).cachedBytes <= cacheBytes);
+      await index.close();
+    });
+  }
+
+  test('reads rows alone where not all fits, and blocks that are visited again where it does', async () => {
+    const storage = new Weighed(memoryStorage());
+    const { index, indexKey } = await openIndex({}, { storage, minTrainVectors: 100 });
+    await index.upsert({ items: toItems(randomVectors(COUNT, DIMENSION, 5)) });
+    await index.train({ nLists: 8, seed: 1, workers: 1 });
+    await index.close();
+    const codes = COUNT * 70;
+    const ask = { queryVectors: randomVectors(8, DIMENSION, 5)[7], topK: 1, nProbes: 7 };
+    for (const [cacheBytes, blocks] of [[codes, false], [10_000_000, true], [undefined, true]]) {
+      const limit = cacheBytes && { cacheBytes };
+      const again = await new Client({ storage, ...limit })
+        .loadIndex({ indexName: 'test', indexKey });
+      const reads = [];
+      for (let i = 0; i < 3; i++) {
+        storage.bytes = 0;
+        await again.query(ask);
+        reads.push(storage.bytes);
+      }
+      // A row of 256 bytes in a chunk of 2 kB, and a few besides; a block is of 64 kB.
+      assert.equal(reads[1] > 60_000, blocks, `${cacheBytes}: ${reads}`);
+      if (blocks) assert.equal(reads[2], 0);
+      await again.close();
+    }
+  });
 });

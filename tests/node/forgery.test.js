@@ -207,7 +207,24 @@ async function removed() {
   const { map, indexKey, index } = await filled();
   const store = await inside(map, WRITER);
   const before = new Map(map);
-  await index.deleteUserKeys({ userId: WRITER.userId });
+  await index.deleteUserKeys({ userId: WRITER.userId 
+  test('that names sections or chunks of no valid size is CORRUPTED', async () => {
+    for (const [lengths, chunkBytes] of [[2 ** 31 + 1, 4056], [100, 0], [100, 1023], [100, 32_769]]) {
+      const { map, indexKey } = await filled();
+      const looks = await lookers(map, indexKey);
+      const store = await inside(map, WRITER);
+      const [entry] = store.manifest.segments;
+      const sizes = entry.object.lengths.map((length, section) => (section === 6 ? lengths : length));
+      const chunks = entry.object.chunkBytes.map((size, section) => (section === 6 ? chunkBytes : size));
+      const object = { ...entry.object, lengths: sizes, chunkBytes: chunks };
+      const { keyring } = store;
+      const { generation, bytes: forged } =
+        nextManifestOf(store, keyring, keyring.writerSeed, { segments: [{ ...entry, object }] });
+      map.set(manifestKey(store.indexId, generation), forged);
+      await assertAll(looks, ['CORRUPTED']);
+    }
+  });
+});
   return { map, indexKey, index, store, before };
 }
 
