@@ -200,14 +200,7 @@ describe('a commit by one who may write', () => {
     map.set(manifestKey(store.indexId, sound.generation), sound.bytes);
     await inside(map, { indexKey });
   });
-});
 
-/** An index of which a writer was deleted, and the keys and objects they had before. */
-async function removed() {
-  const { map, indexKey, index } = await filled();
-  const store = await inside(map, WRITER);
-  const before = new Map(map);
-  await index.deleteUserKeys({ userId: WRITER.userId 
   test('that names sections or chunks of no valid size is CORRUPTED', async () => {
     for (const [lengths, chunkBytes] of [[2 ** 31 + 1, 4056], [100, 0], [100, 1023], [100, 32_769]]) {
       const { map, indexKey } = await filled();
@@ -225,6 +218,13 @@ async function removed() {
     }
   });
 });
+
+/** An index of which a writer was deleted, and the keys and objects they had before. */
+async function removed() {
+  const { map, indexKey, index } = await filled();
+  const store = await inside(map, WRITER);
+  const before = new Map(map);
+  await index.deleteUserKeys({ userId: WRITER.userId });
   return { map, indexKey, index, store, before };
 }
 
