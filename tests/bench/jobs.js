@@ -16,6 +16,8 @@ const FILTERED_CHECKED = 1000;
 const LIMITED_ROOM = 1.2;
 const LIMITED_ASKED = 100;
 const LIMITED_ROUNDS = 6;
+/** Vectors come into memory when their neighbourhood is visited for the second time. */
+const WARM = { passes: 3, least: 0 };
 const TARGETS = [0.9, 0.95, 0.99];
 const quiet = { warn: () => undefined };
 const secret = (hex) => new Uint8Array(Buffer.from(hex, 'hex'));
@@ -131,7 +133,7 @@ async function query({ set, folder, key, ladder, count }) {
   const asked = Math.min(count ?? data.count, data.count);
   // Everything into memory, and the code compiled.
   await ask(index, data, Math.min(asked, 20), { nProbes: nLists }, { passes: 1, least: 0 });
-  await ask(index, data, asked, { nProbes: 1 }, { passes: 1, least: 0 });
+  await ask(index, data, asked, {}, WARM);
   const fixed = [];
   for (const nProbes of [...ladder.filter((n) => n < nLists), nLists]) {
     fixed.push({ nProbes, ...(await ask(index, data, asked, { nProbes })) });
@@ -161,6 +163,7 @@ async function limited({ set, folder, key, count }) {
   const cacheBytes = Math.round(codes * LIMITED_ROOM);
   const small = await load({ folder, key }, { cacheBytes });
   await askAllLists(Math.min(asked, 20));
+  await ask(all.index, data, asked, {}, WARM);
   const figures = [];
   for (let round = 0; round < LIMITED_ROUNDS; round++) {
     figures.push([
@@ -237,6 +240,7 @@ async function filtered({ set, key, seed, count = 1000 }) {
   const asked = Math.min(count, data.count);
   const checked = Math.min(asked, FILTERED_CHECKED);
   await ask(index, data, 20, { nProbes: nLists }, { passes: 1, least: 0 });
+  await ask(index, data, asked, {}, WARM);
   const one = await ask(index, data, asked, {});
   const measure = async (groups) => {
     const filters = { group: { $lt: groups } };
