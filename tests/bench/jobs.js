@@ -14,8 +14,8 @@ const HELD_OUT = 500;
 const FILTERED_CHECKED = 1000;
 /** What a limited cache holds over the codes alone, and queries and rounds of it. */
 const LIMITED_ROOM = 1.2;
-const LIMITED_ASKED = 100;
-const LIMITED_ROUNDS = 6;
+const LIMITED_ASKED = 1000;
+const LIMITED_ROUNDS = 4;
 /** Vectors come into memory when their neighbourhood is visited for the second time. */
 const WARM = { passes: 3, least: 0 };
 const TARGETS = [0.9, 0.95, 0.99];
@@ -244,6 +244,7 @@ async function filtered({ set, key, seed, count = 1000 }) {
   const one = await ask(index, data, asked, {});
   const measure = async (groups) => {
     const filters = { group: { $lt: groups } };
+    await ask(index, data, asked, { filters }, WARM);
     const { answers, perSecond } = await askAll(asked, (q) =>
       index.query({ queryVectors: rowOf(queries, q), topK: K, filters }));
     let right = 0;

@@ -40,7 +40,8 @@ export async function cipherJob({ set: name, count = 1000, ...options }) {
     const one = (q) => index.query({ queryVectors: rowOf(set.queries, q), topK: 10 });
     return (await askAll(asked, one, { passes: 1, least: 0 })).perSecond;
   };
-  for (const one of built) await ask(one);
+  // Vectors come into memory when their neighbourhood is visited for the second time.
+  for (let pass = 0; pass < 3; pass++) for (const one of built) await ask(one);
   const ratios = [];
   for (let round = 0; round < ROUNDS; round++) {
     const [first, second] = round % 2 === 0 ? built : [...built].reverse();
