@@ -10,7 +10,7 @@
  * once per origin; what is then multiplied is integers (estimate.c).
  *
  *   block: scale f32 | |c|^2, or |m + c|^2 but under squared L2, f32
- *          | reach f32 | 0 f32
+ *          | reach f32 | error f32
  *          | center i8 * dim, to whole 32 (with 0)
  *          | row * n, four bits a component k: word w (16 bits) of each 16
  *            bytes g holds the components 32 g + 8 j + w in its bits 4 j ..
@@ -19,9 +19,10 @@
  *          | 0 to whole 16
  *          | step f32 * n, to whole 4 | shift f32 * n, to whole 4 (with 0)
  *
- * with c = scale center, r ~ r~ = step (k - 7.5), |r - r~| <= step sqrt(dim)/2,
- * shift = |r|^2 + 2 c.r~ under squared L2 and else (m + c).(r~ - r),
- * reach >= |c| + max(|r|, |r~|). Of a query y the distance is about
+ * with c = scale center, r ~ r~ = step (k - 7.5), |r - r~| <= step sqrt(dim)/2
+ * and step error, shift = |r|^2 + 2 c.r~ under squared L2 and else
+ * (m + c).(r~ - r), reach >= |c| + max(|r|, |r~|). Of a query y the distance is
+ * about
  *
  *   |y-m-c|^2 - 2 (y-m).r~ + shift   and off by 2 (y-m-c).(r~-r)
  *
@@ -33,10 +34,11 @@
  *
  * Decisions:
  *  1. The tilt makes y - tilt (m + c) as short as can be. With y' that, or
- *     y - m - c, a dot is off by at most step |y'| sqrt(dim) / 2
- *     (Cauchy-Schwarz), and but once in e^(2 z^2) by more than step |y'| z were
- *     roundings independent (Hoeffding). A scan that must be exact takes the
- *     former, others z = 1, which is 3.5 standard deviations.
+ *     y - m - c, a dot is off by at most step |y'| error, which is about
+ *     step |y'| sqrt(dim / 12) (Cauchy-Schwarz), and but once in e^(2 z^2) by
+ *     more than step |y'| z were roundings independent (Hoeffding). A scan
+ *     that must be exact takes the former, others z = 1, which is 3.5 standard
+ *     deviations.
  *  2. Rounding of f32, and all that a query loses, is bounded by
  *     (dim/4 + 16) 2^-22 of the squared lengths that go in.
  *  3. Centers lie with the rows, not with the lists, so that codes depend on
@@ -221,11 +223,20 @@ static void close_up(const uint8_t tail[16], uint32_t dim, uint8_t *code) {
   }
 }
 
+/* error_of bounds |r - r~| in steps, with what rounding may have taken off. */
+static float error_of(const struct sums *s, float step, uint32_t dim) {
+  if (!(step > 0)) return 0;
+  const float rr = s->rr / step / step, rk = s->rk / step;
+  const float rounding = ((float)dim / 4 + 16) * 0x1p-22f;
+  const float square = rr - 2 * rk + s->kk + rounding * (rr + 2 * rk + s->kk);
+  return sqrtf(fmaxf(square, 0)) * 1.00001f;
+}
+
 /* encode_row writes code, step and shift of a residual, and returns the
- * larger of |r| and |r~|. */
+ * larger of |r| and |r~|; error becomes no less than that of the row. */
 static float encode_row(int32_t metric, const float *r, const float *v,
                         uint32_t dim, uint8_t *code, float *step,
-                        float *shift) {
+                        float *shift, float *error) {
   const uint32_t padded = padded_of(dim);
   const float most = greatest(r, dim);
   const float inverse = most > 1e-30f ? 8 / most : 0;
@@ -239,6 +250,7 @@ static float encode_row(int32_t metric, const float *r, const float *v,
   const int fits = s.rk > 0 && fitted * fitted * s.kk - s.rr <=
                                    fitted * fitted * (float)dim / 4;
   *step = !(inverse > 0) ? 0 : fits ? fitted : plain;
+  *error = fmaxf(*error, error_of(&s, *step, dim));
   *shift = metric == SV_SQUARED_L2 ? s.rr + 2 * *step * s.vk
                                    : *step * s.vk - s.vr;
   const float length = sqrtf(s.rr), coded = *step * sqrtf(s.kk);
@@ -270,7 +282,7 @@ static void encode_block(int32_t metric, const float *rows, uint32_t n,
   float *center = scratch, *residual = scratch + padded;
   struct code_head *head = (struct code_head *)(void *)out;
   uint8_t *codes = out + sizeof *head + padded;
-  head->zero = 0;
+  head->error = 0;
   const size_t stride = code_stride(dim), bytes = (size_t)pad16(n * stride);
   float *steps = (float *)(void *)(codes + bytes);
   float *shifts = steps + round_up(n, 4), reach = 0;
@@ -289,7 +301,7 @@ static void encode_block(int32_t metric, const float *rows, uint32_t n,
     subtract(x, origin, center, dim, residual);
     const float length =
         encode_row(metric, residual, center, dim, codes + i * stride,
-                   steps + i, shifts + i);
+                   steps + i, shifts + i, &head->error);
     if (length > reach) reach = length;
   }
   head->reach = (center_length + reach) * 1.00001f;
@@ -449,7 +461,8 @@ void probe_block(const struct probe *probe, const uint8_t *block, uint32_t n,
   /* What the query loses may make `meets` too large by the slack. */
   const float lost = squares ? 1 : 1 + 2 * fabsf(terms->tilt);
   terms->square = square;
-  terms->weight = twice * z * sqrtf(square + lost * terms->slack);
+  terms->weight =
+      twice * fminf(z, head->error) * sqrtf(square + lost * terms->slack);
   terms->factor = twice * probe->scale;
   terms->half = 7.5f * probe->total;
   terms->query = probe_placed(probe);

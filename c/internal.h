@@ -165,7 +165,7 @@ static inline uint32_t code_stride(uint32_t dim) {
 
 /* The first 16 bytes of a block of codes; see codes.c. */
 struct code_head {
-  float scale, square, reach, zero;
+  float scale, square, reach, error;
 };
 
 /* The codes of the rows of a block, and what follows them. */

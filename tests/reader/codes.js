@@ -39,8 +39,7 @@ function levelsOf(code, dimension) {
 
 function readBlock(fields, n, { dimension, metric }, origin) {
   const padded = whole(dimension, GROUP);
-  const [scale, square, reach] = [fields.f32(), fields.f32(), fields.f32()];
-  fields.zeros(4);
+  const [scale, square, reach, error] = fields.many(4, () => fields.f32());
   const center = fields.many(dimension, () => fields.i8() * scale);
   fields.zeros(padded - dimension);
   const middle = isEuclidean(metric) ? center : plus(origin, center);
@@ -54,7 +53,7 @@ function readBlock(fields, n, { dimension, metric }, origin) {
   };
   const [steps, shifts] = [column(), column()];
   return steps.map((step, i) => ({
-    origin, center, step, shift: shifts[i], reach,
+    origin, center, step, shift: shifts[i], reach, error,
     residual: levels[i].map((level) => step * (level - 7.5)),
   }));
 }
@@ -76,13 +75,15 @@ export function readCodes(section, origin, runs, config) {
 }
 
 /** That a code says of its vector what it should. */
-export function checkCode({ origin, center, step, shift, reach, residual }, vector, { metric }) {
+export function checkCode(code, vector, { metric }) {
+  const { origin, center, step, shift, reach, error, residual } = code;
   const x = codedOf(vector, metric);
   const exact = minus(minus(x, origin), center);
   // What 32-bit floats may have lost.
   const lost = 1e-6 * (length(x) + length(origin) + length(center));
   const off = length(minus(exact, residual));
   demand(off <= step * Math.sqrt(x.length) / 2 * 1.0001 + lost, 'a code that is far from its row');
+  demand(off <= step * error + lost, 'a code that is farther from its row than its block says');
   const needed = length(center) + Math.max(length(exact), length(residual));
   demand(reach >= needed - lost, 'a row beyond the reach of its block');
   const right = isEuclidean(metric) ? dot(exact, exact) + 2 * dot(center, residual)
