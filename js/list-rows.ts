@@ -6,6 +6,7 @@ import { isRouted, routeDimension } from './metric.js';
 import type { ObjectContext } from './object.js';
 import type { Snapshot } from './snapshot.js';
 import { readVectors } from './stored-vectors.js';
+import { pickRows } from './training-rows.js';
 import { longest, route } from './training-sample.js';
 
 /** Living rows of one list in one segment, ascending. */
@@ -53,19 +54,6 @@ export function drawEvenly(runs: readonly Run[], most: number): Uint32Array {
   const n = runs.reduce((sum, { rows }) => sum + rows.length, 0);
   const count = Math.min(n, most);
   return Uint32Array.from({ length: count }, (_, i) => Math.floor(i * n / count));
-}
-
-/** The rows at some places (ascending) among those of all runs. */
-function pickRows(runs: readonly Run[], places: Uint32Array): Run[] {
-  let [first, at] = [0, 0];
-  return runs.map((run) => {
-    const end = first + run.rows.length;
-    const from = at;
-    while (at < places.length && (places[at] ?? 0) < end) at++;
-    const rows = places.subarray(from, at).map((place) => run.rows[place - first] ?? 0);
-    first = end;
-    return { ...run, rows };
-  }).filter(({ rows }) => rows.length > 0);
 }
 
 /** Rows in memory of the arena. */

@@ -10,8 +10,8 @@ import type { Core } from './core.js';
 import type { ObjectContext } from './object.js';
 import type { Runner } from './runner.js';
 import type { Team } from './team.js';
-import { livingPieces } from './training-rows.js';
-import type { Picks, Piece, SampleResult, Source, Span, TaskResults } from '../types/protocol.js';
+import { livingPieces, pickRows } from './training-rows.js';
+import type { Piece, SampleResult, Source, Span } from '../types/protocol.js';
 
 /** Share of the work that is opening. */
 const OPENING = 0.9;
@@ -58,18 +58,6 @@ function cutPart(sources: readonly Source[], part: number, parts: number): Span[
   }).filter(({ from, to }) => from < to);
 }
 
-/** The rows at some places (ascending) among those of all pieces. */
-function pickRows(pieces: readonly Piece[], places: Uint32Array): Picks[] {
-  let [first, at] = [0, 0];
-  return pieces.map(({ entry, rows }) => {
-    const [from, end] = [at, first + rows.length];
-    while (at < places.length && (places[at] ?? 0) < end) at++;
-    const picked = places.subarray(from, at).map((place) => rows[place - first] ?? 0);
-    first = end;
-    return { entry, rows: picked };
-  }).filter(({ rows }) => rows.length > 0);
-}
-
 /** Names the rows of pieces: of an object as many dead rows are always the same. */
 export function nameRows(pieces: readonly Piece[]): string {
   return pieces.map(({ entry: { object, dead }, from, to }) =>
@@ -90,27 +78,28 @@ export async function drawSample(
   const ranks = draw(core, alive, room, BigInt(seed));
   const places = draw(core, room, queries, BigInt(seed) + (1n << 32n));
   const all = new Uint32Array(alive);
-  const kept = new Map<Runner, string>();
-  const opening: Promise<TaskResults['open']>[] = [];
+  const parts: { pieces: Piece[]; drawn: Uint32Array }[] = [];
   let before = 0;
-  for (const [part, runner] of team.all.entries()) {
+  for (let part = 0; part < team.all.length; part++) {
     const { pieces, numbers } =
       await livingPieces(context, cutPart(sources, part, team.all.length));
-    const first = before;
+    const [first, end] = [before, before + numbers.length];
     all.set(numbers, first);
-    before += numbers.length;
-    const drawn = ranks.filter((rank) => rank >= first && rank < before)
-      .map((rank) => rank - first);
+    before = end;
+    const drawn = ranks.filter((rank) => rank >= first && rank < end).map((rank) => rank - first);
+    parts.push({ pieces, drawn });
+    await breathe();
+  }
+  const kept = new Map<Runner, string>();
+  const opened = await allOf(team.all.map(async (runner, i) => {
+    const { pieces = [], drawn = new Uint32Array() } = parts[i] ?? {};
     if (keep) kept.set(runner, nameRows(pieces));
     const picked = keep ? { rows: pieces, drawn }
       : { rows: pickRows(pieces, drawn), drawn: undefined };
-    const task = { name: 'open', ...picked, room: part === 0 ? room : 0 } as const;
-    const running = runner.run(task, (done) => onProgress(OPENING * done));
-    running.catch(() => undefined);
-    opening.push(running);
-    await breathe();
-  }
-  const given = (await allOf(opening)).filter((handed) => handed !== undefined);
+    const task = { name: 'open', ...picked, room: i === 0 ? room : 0 } as const;
+    return runner.run(task, (done) => onProgress(OPENING * done));
+  }));
+  const given = opened.filter((handed) => handed !== undefined);
   const sample = await team.first.run({ name: 'sample', places, given }, onProgress);
   return { ...sample, numbers: places.map((place) => all[ranks[place] ?? 0] ?? 0), kept };
 }

@@ -8,7 +8,7 @@ import { hex } from './bytes.js';
 import { Pace } from './breathe.js';
 import { type IndexConfig, SECTIONS, type SegmentEntry } from './manifest.js';
 import { type ObjectContext, ObjectReader, readBytes } from './object.js';
-import type { Piece, Source, Span } from '../types/protocol.js';
+import type { Picks, Piece, Source, Span } from '../types/protocol.js';
 
 /** Bytes of a row beside its vector and documents: its place in the tables of ids and lists. */
 const ROW_TABLES = 16;
@@ -101,6 +101,18 @@ export async function livingPieces(
     n += rows.length;
   }
   return { pieces, numbers: numbers.subarray(0, n) };
+}
+
+/** The rows at some places (ascending) among those of all runs. */
+export function pickRows<T extends Picks>(runs: readonly T[], places: Uint32Array): T[] {
+  let [first, at] = [0, 0];
+  return runs.map((run) => {
+    const [from, end] = [at, first + run.rows.length];
+    while (at < places.length && (places[at] ?? 0) < end) at++;
+    const rows = places.subarray(from, at).map((place) => run.rows[place - first] ?? 0);
+    first = end;
+    return { ...run, rows };
+  }).filter(({ rows }) => rows.length > 0);
 }
 
 /**
