@@ -6,11 +6,41 @@
  */
 import { SealvecError } from './errors.js';
 
-export interface Entry<T> {
+/** One of those in a ring, which has a place as long as it is in one. */
+class Link {
+  before: Link = this;
+  after: Link = this;
+
+  unlink(): void {
+    this.before.after = this.after;
+    this.after.before = this.before;
+    this.before = this.after = this;
+  }
+
+  /** Goes from where it is to the place before another. */
+  linkBefore(other: Link): void {
+    this.unlink();
+    this.before = other.before;
+    this.after = other;
+    this.before.after = other.before = this;
+  }
+}
+
+/** A value that is kept; `drop` wipes and frees it. */
+export class Entry<T> extends Link {
   readonly value: T;
   readonly bytes: number;
-  /** Wipes and frees. */
   readonly drop: () => void;
+  key = '';
+  /** Those it is among, the least recently used first. */
+  queue: Link | undefined;
+
+  constructor(value: T, bytes: number, drop: () => void = () => undefined) {
+    super();
+    this.value = value;
+    this.bytes = bytes;
+    this.drop = drop;
+  }
 }
 
 type Load<T> = () => Promise<Entry<T>>;
@@ -29,9 +59,9 @@ interface Waiting {
 
 export class Cache {
   readonly limit: number;
-  /** Least recently used first. */
   readonly #entries = new Map<string, Entry<unknown>>();
-  readonly #brief = new Map<string, Entry<unknown>>();
+  readonly #lasting = new Link();
+  readonly #brief = new Link();
   readonly #loading = new Map<string, Waiting[]>();
   #used = 0;
   #scopes = 0;
@@ -58,15 +88,16 @@ export class Cache {
     return new CacheScope(this, `${this.#scopes++}/`);
   }
 
-  /** Marks a value as just used, if it is there. */
-  touch(key: string): Entry<unknown> | undefined {
-    const among = this.#brief.has(key) ? this.#brief : this.#entries;
-    const entry = among.get(key);
-    if (entry && this.limited) {
-      among.delete(key);
-      among.set(key, entry);
-    }
+  /** A value that is there, marked as just used. */
+  find(key: string): Entry<unknown> | undefined {
+    const entry = this.#entries.get(key);
+    if (entry) this.touch(entry);
     return entry;
+  }
+
+  /** Marks an entry as just used, if it is still kept. */
+  touch(entry: Entry<unknown>): void {
+    if (entry.queue) entry.linkBefore(entry.queue);
   }
 
   /**
@@ -76,7 +107,7 @@ export class Cache {
   async load<T, R>(
     key: string, load: Load<T>, use: (value: T) => R, keep: Keep = 'may',
   ): Promise<R> {
-    const known = this.touch(key) as Entry<T> | undefined;
+    const known = this.find(key) as Entry<T> | undefined;
     if (known) return use(known.value);
     return new Promise<R>((resolve, reject) => {
       const take = (value: unknown): void => {
@@ -92,10 +123,22 @@ export class Cache {
     });
   }
 
-  /** Keeps a value that was loaded otherwise, if there is room or somebody holds the cache. */
-  put(key: string, entry: Entry<unknown>): void {
-    if (this.#closed || this.touch(key)) return;
-    this.#add(key, entry, this.#holds > 0 ? 'must' : 'may');
+  /**
+   * Keeps a value that was loaded otherwise, if there is room or somebody holds the cache; whether
+   * it does.
+   */
+  put(key: string, entry: Entry<unknown>): boolean {
+    if (this.#closed || this.find(key)) return false;
+    return this.#add(key, entry, this.#holds > 0 ? 'must' : 'may');
+  }
+
+  /** Keeps a value if there is room that nothing else has but what is kept briefly. */
+  putBriefly(key: string, entry: Entry<unknown>): boolean {
+    if (this.#closed || this.#entries.has(key)) return false;
+    if (this.#holds === 0) this.#evict(entry.bytes, this.#brief);
+    if (this.#used + entry.bytes > this.limit) return false;
+    this.#link(key, entry, this.#brief);
+    return true;
   }
 
   async #load(
@@ -120,16 +163,24 @@ export class Cache {
       entry.drop();
       throw new SealvecError('CLOSED', 'the index was closed during this call');
     }
-    if (this.#holds === 0) this.#evict(entry.bytes);
+    if (this.#holds === 0) this.makeRoom(entry.bytes);
     if (keep === 'may' && this.#used + entry.bytes > this.limit) return false;
-    (keep === 'briefly' ? this.#brief : this.#entries).set(key, entry);
-    this.#used += entry.bytes;
+    this.#link(key, entry, keep === 'briefly' ? this.#brief : this.#lasting);
     return true;
+  }
+
+  #link(key: string, entry: Entry<unknown>, queue: Link): void {
+    entry.key = key;
+    entry.queue = queue;
+    entry.linkBefore(queue);
+    this.#entries.set(key, entry);
+    this.#used += entry.bytes;
   }
 
   /** Lets go of what was used least recently until there is room for so many bytes. */
   makeRoom(bytes: number): void {
-    this.#evict(bytes);
+    this.#evict(bytes, this.#brief);
+    this.#evict(bytes, this.#lasting);
   }
 
   /** Runs fn while only it evicts; one caller at a time when there is a limit. */
@@ -144,23 +195,23 @@ export class Cache {
       return await fn();
     } finally {
       this.#holds--;
-      this.#evict(0);
+      this.makeRoom(0);
       done();
     }
   }
 
-  #drop(key: string, among: Map<string, Entry<unknown>>): void {
-    const entry = among.get(key);
-    if (!entry) return;
-    among.delete(key);
+  #drop(entry: Entry<unknown>): void {
+    this.#entries.delete(entry.key);
+    entry.queue = undefined;
+    entry.unlink();
     this.#used -= entry.bytes;
     entry.drop();
   }
 
   /** Drops every entry whose key begins with prefix. */
   dropAll(prefix: string): void {
-    for (const among of [this.#brief, this.#entries]) {
-      for (const key of [...among.keys()]) if (key.startsWith(prefix)) this.#drop(key, among);
+    for (const entry of [...this.#entries.values()]) {
+      if (entry.key.startsWith(prefix)) this.#drop(entry);
     }
   }
 
@@ -170,13 +221,8 @@ export class Cache {
     this.dropAll('');
   }
 
-  #evict(bytes: number): void {
-    for (const among of [this.#brief, this.#entries]) {
-      for (const key of among.keys()) {
-        if (this.#used + bytes <= this.limit) return;
-        this.#drop(key, among);
-      }
-    }
+  #evict(bytes: number, queue: Link): void {
+    while (this.#used + bytes > this.limit && queue.after instanceof Entry) this.#drop(queue.after);
   }
 }
 
@@ -195,18 +241,17 @@ export class CacheScope {
     return this.#cache.limited;
   }
 
-  touch(name: string): void {
-    this.#cache.touch(this.#prefix + name);
+  touch(entry: Entry<unknown>): void {
+    this.#cache.touch(entry);
   }
 
-  /** A value that is there, marked as just used. */
-  peek<T>(name: string): T | undefined {
-    return this.#cache.touch(this.#prefix + name)?.value as T | undefined;
+  /** As `Cache.put`, but nothing once the owner is gone. */
+  put(name: string, entry: Entry<unknown>): boolean {
+    return !this.#closed && this.#cache.put(this.#prefix + name, entry);
   }
 
-  /** Keeps a small value, if there is room. */
-  put(name: string, entry: Entry<unknown>): void {
-    if (!this.#closed) this.#cache.put(this.#prefix + name, entry);
+  putBriefly(name: string, entry: Entry<unknown>): boolean {
+    return !this.#closed && this.#cache.putBriefly(this.#prefix + name, entry);
   }
 
   /** As `Cache.load`; CLOSED once the owner is gone, and then nothing stays in memory. */

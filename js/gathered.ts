@@ -1,52 +1,25 @@
 /**
- * Reads of one object that are asked for in one turn, gathered: what lies near each other is read
- * at once, and a chunk of which several are to have a part is opened once.
+ * Reads of one object that are asked for in one turn, gathered: they are one call of the storage,
+ * and a chunk of which several are to have a part is opened once.
  */
-import { cutRange, type ObjectReader, type ObjectRef, type SealedRange } from './object.js';
+import type { ObjectReader, ObjectRef, Span } from './object.js';
 
-/** Bytes between two reads that are rather read along, and bytes that are read at once at most. */
-const GAP_BYTES = 16_384;
+/** Plain bytes that are read and opened at once, at most, unless one asks for more. */
 const MOST_BYTES = 1 << 20;
 
-/** Plain bytes [from, to) of a section that somebody waits for. */
-interface Asked {
-  readonly section: number;
+/** Plain bytes [from, to) of a section. */
+interface Range {
   readonly from: number;
   readonly to: number;
-  /** Is given the place of the first byte in wasm memory, and never throws. */
+}
+
+/** One that somebody waits for. */
+interface Asked extends Range {
+  readonly section: number;
+  /** Is given the place of the first byte in wasm memory. */
   readonly take: (pointer: number) => void;
-  readonly reject: (error: unknown) => void;
-}
-
-/** Asked for in one section, ascending. */
-interface Run {
-  readonly from: number;
-  readonly asked: Asked[];
-  to: number;
-}
-
-/**
- * Cuts what is asked for (sorted) into runs, between whose parts lie whole chunks of `gap` bytes at
- * most.
- */
-function runsOf(
-  asked: readonly Asked[], chunkBytes: (section: number) => number, gap: number,
-): Run[] {
-  const runs: Run[] = [];
-  for (const one of asked) {
-    const last = runs.at(-1);
-    const size = chunkBytes(one.section);
-    const between = last && Math.floor(one.from / size) - Math.floor((last.to - 1) / size) - 1;
-    const near = last && between !== undefined && last.asked[0]?.section === one.section &&
-      between * size <= gap && one.to - last.from <= MOST_BYTES;
-    if (near) {
-      last.asked.push(one);
-      last.to = Math.max(last.to, one.to);
-    } else {
-      runs.push({ from: one.from, to: one.to, asked: [one] });
-    }
-  }
-  return runs;
+  /** Called in the end, with what went wrong if anything did. */
+  readonly done: (error?: unknown) => void;
 }
 
 export class GatheredReader {
@@ -65,20 +38,34 @@ export class GatheredReader {
   async open<T>(
     section: number, from: number, to: number, use: (pointer: number) => T,
   ): Promise<T> {
-    if (from >= to || to > (this.ref.lengths[section] ?? 0)) {
-      return this.#reader.open(section, from, to, use);
-    }
-    return new Promise<T>((resolve, reject) => {
-      const take = (pointer: number): void => {
-        try {
-          resolve(use(pointer));
-        } catch (error) {
-          reject(error as Error);
-        }
+    let result: T | undefined;
+    await this.openAll(section, [{ from, to }], (_, pointer) => { result = use(pointer); });
+    return result as T;
+  }
+
+  /**
+   * Hands the place of the first byte of each range to `use`, in no particular order. Settles when
+   * none of them is under way any more.
+   */
+  async openAll(
+    section: number, ranges: readonly Range[], use: (i: number, pointer: number) => void,
+  ): Promise<void> {
+    for (const { from, to } of ranges) this.#reader.span(section, from, to);
+    let left = ranges.length;
+    if (left === 0) return;
+    // What is asked for from here to the end of this turn comes along.
+    if (this.#asked.length === 0) void Promise.resolve().then(() => this.#readAll());
+    return new Promise<void>((resolve, reject) => {
+      let failed: { error: unknown } | undefined;
+      const done = (error?: unknown): void => {
+        if (error !== undefined) failed ??= { error };
+        if (--left > 0) return;
+        if (failed) reject(failed.error as Error);
+        else resolve();
       };
-      // What is asked for from here to the end of this turn comes along.
-      if (this.#asked.length === 0) void Promise.resolve().then(() => this.#readAll());
-      this.#asked.push({ section, from, to, take, reject });
+      ranges.forEach(({ from, to }, i) => {
+        this.#asked.push({ section, from, to, take: (pointer) => use(i, pointer), done });
+      });
     });
   }
 
@@ -91,30 +78,56 @@ export class GatheredReader {
   #readAll(): void {
     const asked = this.#asked.sort((x, y) => x.section - y.section || x.from - y.from);
     this.#asked = [];
-    for (const run of runsOf(asked, this.chunkBytes, GAP_BYTES)) void this.#readRun(run);
-  }
-
-  async #readRun({ from, to, asked }: Run): Promise<void> {
-    try {
-      const range = await this.#reader.fetch(asked[0]?.section ?? 0, from, to);
-      for (const run of runsOf(asked, this.chunkBytes, 0)) this.#openRun(range, run);
-    } catch (error) {
-      for (const { reject } of asked) reject(error);
+    let some: Asked[] = [];
+    let bytes = 0;
+    for (const one of asked) {
+      if (some.length > 0 && (one.section !== some[0]?.section || bytes >= MOST_BYTES)) {
+        void this.#readSome(some);
+        some = [];
+        bytes = 0;
+      }
+      some.push(one);
+      bytes += one.to - one.from;
     }
+    void this.#readSome(some);
   }
 
-  #openRun(range: SealedRange, { from, to, asked }: Run): void {
-    const size = this.chunkBytes(range.section);
-    const first = Math.floor(from / size);
-    const count = Math.ceil(to / size) - first;
+  /** Reads and opens what is asked for of one section, ascending. */
+  async #readSome(asked: readonly Asked[]): Promise<void> {
+    const section = asked[0]?.section ?? 0;
+    const { spans, places } = this.#lay(section, asked);
     try {
-      this.#reader.openFetched(cutRange(range, from, first, count, size), (pointer) => {
-        for (const one of asked) one.take(pointer + one.from - from);
-      });
+      const sealed = await this.#reader.fetchSpans(section, spans);
+      this.#reader.openSealed(sealed, (out) => asked.forEach(({ take, done }, i) => {
+        try {
+          take(out + (places[i] ?? 0));
+          done();
+        } catch (error) {
+          done(error);
+        }
+      }));
     } catch (error) {
       // A chunk is damaged: that of one need not be that of another.
-      if (asked.length === 1) asked[0]?.reject(error);
-      else for (const one of asked) this.#openRun(range, { ...one, asked: [one] });
+      if (asked.length === 1) asked[0]?.done(error);
+      else for (const one of asked) void this.#readSome([one]);
     }
+  }
+
+  /** The chunks that all have a part of, and where among them the first byte of each will be. */
+  #lay(section: number, asked: readonly Asked[]): { spans: Span[]; places: number[] } {
+    const size = this.chunkBytes(section);
+    const spans: { first: number; end: number }[] = [];
+    let count = 0;
+    const places = asked.map(({ from, to }) => {
+      const { first, end } = this.#reader.span(section, from, to);
+      const last = spans.at(-1);
+      const known = last && first <= last.end ? last.end : first;
+      if (last && first <= last.end) last.end = Math.max(end, last.end);
+      else spans.push({ first, end });
+      const place = (count - (known - first)) * size + from % size;
+      count += Math.max(end - known, 0);
+      return place;
+    });
+    return { spans, places };
   }
 }

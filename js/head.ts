@@ -1,6 +1,7 @@
 /** The beginning of an object read at once: its table of hashes, and the sections behind it. */
 import { type ObjectContext, objectKey, type ObjectRef } from './object.js';
 import { ObjectLayout } from './object-layout.js';
+import { readParts } from './storage/parts.js';
 
 /**
  * Runs `work` in a context in which the object, up to the end of its first `sections`, is read in
@@ -23,8 +24,12 @@ export async function withHead<T>(
     head ??= storage.read(own, { offset: 0, length: size });
     return (await head)?.subarray(range.offset, range.offset + range.length);
   };
+  const parts: ObjectContext['storage'] = {
+    read,
+    readParts: async (key, wanted) => readParts(over ? storage : { read }, key, wanted),
+  };
   try {
-    return await work({ core, keyring, indexId, storage: { read } });
+    return await work({ core, keyring, indexId, storage: parts });
   } finally {
     over = true;
     head = undefined;

@@ -1,5 +1,5 @@
 /** Which rows of a segment carry an id: the table of the hashes of its ids. */
-import type { CacheScope } from './cache.js';
+import { type CacheScope, Entry } from './cache.js';
 import { SECTIONS } from './manifest.js';
 import type { ObjectReader } from './object.js';
 
@@ -20,7 +20,7 @@ async function withTable<T>(
       core.release(pointer, bytes);
       throw error;
     }
-    return { value: pointer, bytes, drop: () => core.release(pointer, bytes) };
+    return new Entry(pointer, bytes, () => core.release(pointer, bytes));
   }, use);
 }
 

@@ -16,9 +16,9 @@ export const PAGE = 64;
 export const PART_CHUNK = 4_056;
 export const WHOLE_CHUNK = 16_344;
 /** Bytes of the vectors that are read to have one of them: as many rows as fit, at least one. */
-const ROWS_CHUNK = 2_048;
+const ROWS_CHUNK = 1_024;
 /** What a manifest may name. */
-export const LEAST_CHUNK = 1_024;
+export const LEAST_CHUNK = 512;
 export const MOST_CHUNK = 32_768;
 
 type Sized = Pick<ObjectRef, 'lengths' | 'chunkBytes'>;

@@ -20,13 +20,17 @@ import type { Core } from './core.js';
 import { hash } from './crypto.js';
 import { SealvecError } from './errors.js';
 import type { ObjectKeyring } from './object-keys.js';
-import { type ChunkRun, HASH, HEADER, ObjectLayout, OVERHEAD, PAGE } from './object-layout.js';
+import { type ChunkRun, HASH, HEADER, ObjectLayout, PAGE } from './object-layout.js';
 import { FORMAT_VERSION, SUITE } from './version.js';
-import type { ErrorCode, Storage } from '../types/api.js';
+import { readParts } from './storage/parts.js';
+import type { ErrorCode, Part, Storage } from '../types/api.js';
 import type { ObjectRef, ObjectType } from '../types/format.js';
 
 export type { ObjectRef };
 
+/** Bytes between two parts of an object that are rather read along. */
+const GAP_BYTES = 16_384;
+const EMPTY = new Uint8Array();
 const MAGIC = new TextEncoder().encode('SVOBJECT');
 
 export const OBJECT_TYPES: Readonly<Record<ObjectType, number>> =
@@ -36,7 +40,7 @@ export const OBJECT_TYPES: Readonly<Record<ObjectType, number>> =
 export interface ObjectContext {
   readonly core: Core;
   readonly keyring: ObjectKeyring;
-  readonly storage: Pick<Storage, 'read'>;
+  readonly storage: Pick<Storage, 'read' | 'readParts'>;
   readonly indexId: Uint8Array;
 }
 
@@ -75,19 +79,28 @@ export function objectHeader(
   return bytes;
 }
 
+/** Chunks of a section, [first, end). */
+export interface Span {
+  readonly first: number;
+  readonly end: number;
+}
+
 /** Chunks as they were stored, and the hashes they must have. */
-export interface SealedRun extends Pick<ChunkRun, 'first' | 'count'> {
+interface SealedRun extends Pick<ChunkRun, 'first' | 'count'> {
   readonly sealed: Uint8Array;
   readonly hashes: Uint8Array;
 }
 
-/** Chunks of a section one after another, of which plain bytes from `from` on were asked for. */
-export interface SealedRange {
+/** Chunks of a section that were read and not opened yet. */
+export interface Sealed {
   readonly section: number;
-  readonly from: number;
-  readonly first: number;
   readonly count: number;
   readonly runs: readonly SealedRun[];
+}
+
+/** Those of which plain bytes from `from` on were asked for. */
+export interface SealedRange extends Sealed {
+  readonly from: number;
 }
 
 /** Reads byte ranges of the sections of one object, checking all it reads. */
@@ -112,12 +125,11 @@ export class ObjectReader {
     return this.#layout.sections[section]?.chunkBytes ?? 1;
   }
 
-  /** Bytes as they are stored. */
-  async readStored(offset: number, length: number): Promise<Uint8Array> {
-    const bytes = await this.context.storage.read(this.#key, { offset, length });
-    if (!bytes) this.#fail('is gone', 'NOT_FOUND');
-    if (bytes.length !== length) this.#fail('is too short');
-    return bytes;
+  /** The chunks that hold plain bytes [from, to) of a section, which must have them. */
+  span(section: number, from: number, to: number): Span {
+    if (from > to || to > (this.ref.lengths[section] ?? 0)) this.#fail('is too short');
+    const size = this.chunkBytes(section);
+    return { first: Math.floor(from / size), end: Math.ceil(to / size) };
   }
 
   #expect(found: Uint8Array, expected: Uint8Array): void {
@@ -128,10 +140,18 @@ export class ObjectReader {
     throw new SealvecError(code, `object ${this.#key} ${why}`);
   }
 
+  /** Bytes as they are stored, those of each part. */
+  async #read(parts: readonly Part[]): Promise<Uint8Array[]> {
+    const read = await readParts(this.context.storage, this.#key, parts);
+    if (!read) this.#fail('is gone', 'NOT_FOUND');
+    if (read.some((bytes, i) => bytes.length !== parts[i]?.length)) this.#fail('is too short');
+    return read;
+  }
+
   /** Reads and checks the header and the table of hashes, once. */
   async table(): Promise<Uint8Array> {
     const read = async (): Promise<Uint8Array> => {
-      const bytes = await this.readStored(0, this.#layout.head);
+      const [bytes = EMPTY] = await this.#read([{ offset: 0, length: this.#layout.head }]);
       this.#expect(bytes.subarray(0, HEADER), this.#header);
       this.#expect(hash(this.context.core, bytes), this.ref.tableHash);
       return bytes.slice(HEADER);
@@ -143,63 +163,85 @@ export class ObjectReader {
     return this.#table;
   }
 
-  /** Checks a page that was read. */
-  checkPage(table: Uint8Array, page: number, bytes: Uint8Array): Uint8Array {
-    this.#expect(hash(this.context.core, bytes), table.subarray(page * HASH, (page + 1) * HASH));
-    return bytes;
+  /** A page of hashes that need not be read. */
+  protected knownPage(_page: number): Uint8Array | undefined {
+    return undefined;
   }
 
-  /** Reads chunks, from the page of the first of them on. */
-  async readRuns(runs: readonly ChunkRun[]): Promise<SealedRun[]> {
-    const last = runs.at(-1);
-    if (!last) return [];
-    const begin = runs[0]?.pageAt ?? 0;
-    const table = await this.table();
-    const bytes = await this.readStored(begin, last.at + last.bytes - begin);
-    return runs.map((run) => {
-      const at = run.pageAt - begin;
-      const page = this.checkPage(table, run.page, bytes.subarray(at, at + run.pageBytes));
-      return cutRun(run, page, bytes, begin);
+  /** Told of a page that was read and checked. */
+  protected tookPage(_page: number, _bytes: Uint8Array): void {
+    // Kept by readers of single chunks.
+  }
+
+  /** Reads chunks, and the pages that have their hashes unless these are known. */
+  async fetchSpans(section: number, spans: readonly Span[]): Promise<Sealed> {
+    const runs = spans.flatMap(({ first, end }) => this.#layout.runs(section, first, end));
+    const table = this.#table ? await this.#table : await this.table();
+    const pages = new Map<number, Uint8Array | undefined>();
+    const wanted: Part[] = [];
+    for (const { page, pageAt, pageBytes, at, bytes } of runs) {
+      if (!pages.has(page)) {
+        pages.set(page, this.knownPage(page));
+        if (!pages.get(page)) wanted.push({ offset: pageAt, length: pageBytes });
+      }
+      wanted.push({ offset: at, length: bytes });
+    }
+    const parts = joinParts(wanted);
+    const cut = cutter(parts, await this.#read(parts));
+    let count = 0;
+    const sealed = runs.map(({ first, count: n, page, pageAt, pageBytes, at, bytes }) => {
+      let hashes = pages.get(page);
+      if (!hashes) {
+        hashes = cut(pageAt, pageBytes);
+        const expected = table.subarray(page * HASH, (page + 1) * HASH);
+        this.#expect(hash(this.context.core, hashes), expected);
+        pages.set(page, hashes);
+        this.tookPage(page, hashes);
+      }
+      count += n;
+      const from = first % PAGE * HASH;
+      return {
+        first, count: n, sealed: cut(at, bytes), hashes: hashes.subarray(from, from + n * HASH),
+      };
     });
+    return { section, count, runs: sealed };
   }
 
   /** Reads the chunks that hold plain bytes [from, to) of a section, still sealed. */
   async fetch(section: number, from: number, to: number): Promise<SealedRange> {
-    if (from > to || to > (this.ref.lengths[section] ?? 0)) this.#fail('is too short');
-    const size = this.chunkBytes(section);
-    const first = Math.floor(from / size);
-    const end = Math.ceil(to / size);
-    const runs = await this.readRuns(this.#layout.runs(section, first, end));
-    return { section, from, first, count: end - first, runs };
-  }
-
-  /** Opens all chunks that were fetched, one after another, to `out` in wasm memory. */
-  openTo({ section, first, runs }: SealedRange, out: number): void {
-    const { core, keyring } = this.context;
-    const { objects } = keyring.keys(this.ref.epoch);
-    const [length, size] = [this.ref.lengths[section] ?? 0, this.chunkBytes(section)];
-    for (const { first: at, count, sealed, hashes } of runs) {
-      core.withScratch((s) => {
-        core.check(core.exports.sv_open_chunks(
-          objects.pointer, s.put(this.#header), HEADER, section, length, size, at, count,
-          s.put(sealed), sealed.length, s.put(hashes), out + (at - first) * size,
-        ), `object ${this.#key}`);
-      });
-    }
+    return { ...await this.fetchSpans(section, [this.span(section, from, to)]), from };
   }
 
   /**
-   * Opens what was fetched and hands the place of its first byte in wasm memory to `use`, which
-   * must take what it wants before it returns.
+   * Opens all chunks that were fetched, one after another, and hands the place of the first in wasm
+   * memory to `use`, which must take what it wants before it returns.
    */
-  openFetched<T>(range: SealedRange, use: (pointer: number) => T): T {
-    const { section, from, first, count } = range;
-    const size = this.chunkBytes(section);
-    return this.context.core.withScratch((s) => {
+  openSealed<T>({ section, count, runs }: Sealed, use: (pointer: number) => T): T {
+    const { core, keyring } = this.context;
+    const { objects } = keyring.keys(this.ref.epoch);
+    const [length, size] = [this.ref.lengths[section] ?? 0, this.chunkBytes(section)];
+    return core.withScratch((s) => {
+      const header = s.put(this.#header);
       const out = s.take(count * size);
-      this.openTo(range, out);
-      return use(out + from - first * size);
+      const sealedAt = s.take(Math.max(0, ...runs.map(({ sealed }) => sealed.length)));
+      const hashesAt = s.take(PAGE * HASH);
+      let to = out;
+      for (const { first, count: n, sealed, hashes } of runs) {
+        core.write(sealedAt, sealed);
+        core.write(hashesAt, hashes);
+        core.check(core.exports.sv_open_chunks(
+          objects.pointer, header, HEADER, section, length, size, first, n,
+          sealedAt, sealed.length, hashesAt, to,
+        ), `object ${this.#key}`);
+        to += n * size;
+      }
+      return use(out);
     });
+  }
+
+  /** As openSealed, with the place of the first byte that was asked for. */
+  openFetched<T>(range: SealedRange, use: (pointer: number) => T): T {
+    return this.openSealed(range, (out) => use(out + range.from % this.chunkBytes(range.section)));
   }
 
   /** Fetches and opens plain bytes [from, to) of a section. */
@@ -218,30 +260,28 @@ export async function readBytes(
   return reader.open(section, from, to, (pointer) => core.bytes(pointer, to - from));
 }
 
-/** The chunks of a run out of bytes that begin at `begin`, with their hashes out of their page. */
-export function cutRun(
-  { first, count, at, bytes: length }: ChunkRun, page: Uint8Array, bytes: Uint8Array,
-  begin: number,
-): SealedRun {
-  const sealed = bytes.subarray(at - begin, at - begin + length);
-  const hashAt = first % PAGE * HASH;
-  return { first, count, sealed, hashes: page.subarray(hashAt, hashAt + count * HASH) };
+/** Parts (ascending) of which those that lie near each other are one. */
+function joinParts(parts: readonly Part[]): Part[] {
+  const joined: { offset: number; length: number }[] = [];
+  for (const { offset, length } of parts) {
+    const last = joined.at(-1);
+    if (last && offset - last.offset - last.length <= GAP_BYTES) {
+      last.length = offset + length - last.offset;
+    } else {
+      joined.push({ offset, length });
+    }
+  }
+  return joined;
 }
 
-/** The chunks of a fetched range from `first` on. */
-export function cutRange(
-  { section, runs }: SealedRange, from: number, first: number, count: number, chunkBytes: number,
-): SealedRange {
-  const full = chunkBytes + OVERHEAD;
-  const kept = runs.flatMap((run): SealedRun[] => {
-    const begin = Math.max(run.first, first);
-    const n = Math.min(run.first + run.count, first + count) - begin;
-    if (n <= 0) return [];
-    const skip = begin - run.first;
-    return [{
-      first: begin, count: n, sealed: run.sealed.subarray(skip * full, (skip + n) * full),
-      hashes: run.hashes.subarray(skip * HASH, (skip + n) * HASH),
-    }];
-  });
-  return { section, from, first, count, runs: kept };
+/** Cuts bytes that lie `at` in an object (ascending) out of the parts that were read of it. */
+function cutter(
+  parts: readonly Part[], read: readonly Uint8Array[],
+): (at: number, length: number) => Uint8Array {
+  let i = 0;
+  return (at, length) => {
+    while (at >= (parts[i]?.offset ?? 0) + (parts[i]?.length ?? Infinity)) i++;
+    const from = at - (parts[i]?.offset ?? 0);
+    return (read[i] ?? EMPTY).subarray(from, from + length);
+  };
 }

@@ -50,12 +50,16 @@ async function compareCandidates(
   try {
     const size = config.dimension * 4;
     const pointer = arena.take(rows.length * size);
-    const reading = rows.map(({ place, row }, i) => {
+    const wanted = new Map<Segment, { rows: number[]; pointers: number[] }>();
+    rows.forEach(({ place, row }, i) => {
       const { segment, block } = snapshot.place(place);
       segment.blocks.visited[block] = 1;
-      const number = (segment.blocks.row[block] ?? 0) + row;
-      return segment.openRow(number, pointer + i * size, !whole);
+      let of = wanted.get(segment);
+      if (!of) wanted.set(segment, of = { rows: [], pointers: [] });
+      of.rows.push((segment.blocks.row[block] ?? 0) + row);
+      of.pointers.push(pointer + i * size);
     });
+    const reading = Array.from(wanted, ([segment, of]) => segment.openRows(of.rows, of.pointers));
     await allOf([loadBlocks(snapshot, again, true, cache), ...reading]);
     scan.compare(rows, pointer);
   } finally {

@@ -1,6 +1,6 @@
 /** The byte sections of a segment (ids, documents), read chunk by chunk through the cache. */
 import { allOf } from './all.js';
-import type { CacheScope } from './cache.js';
+import { type CacheScope, Entry } from './cache.js';
 import { SealvecError } from './errors.js';
 import type { GatheredReader } from './gathered.js';
 import { SECTIONS } from './manifest.js';
@@ -49,7 +49,7 @@ export class Sections {
   /** Rows of the segment. */
   readonly #rows: number;
   /** Chunks in memory, by section and number. */
-  readonly #near: (Uint8Array | undefined)[][] = [];
+  readonly #near: (Entry<Uint8Array> | undefined)[][] = [];
 
   constructor(reader: GatheredReader, cache: CacheScope, rows: number) {
     this.#reader = reader;
@@ -65,12 +65,10 @@ export class Sections {
       const to = Math.min(from + size, this.#reader.ref.lengths[section] ?? 0);
       const value = await this.#reader.read(section, from, to);
       const near = this.#near[section] ??= [];
-      near[chunk] = value;
-      const drop = (): void => {
+      return near[chunk] = new Entry(value, value.length, () => {
         near[chunk] = undefined;
         value.fill(0);
-      };
-      return { value, bytes: value.length, drop };
+      });
       // Vectors one by one are worth less than the codes that tell which of them to look at.
     }, use, section === SECTIONS.vectors ? 'briefly' : 'may');
   }
@@ -83,16 +81,10 @@ export class Sections {
     const size = this.#reader.chunkBytes(section);
     const chunk = Math.floor(from / size);
     const start = chunk * size;
-    const bytes = this.#near[section]?.[chunk];
-    if (!bytes || from > to || to > start + bytes.length) return undefined;
-    if (this.#cache.limited) this.#cache.touch(`${section}/${chunk}`);
-    return { bytes, from: from - start, to: to - start };
-  }
-
-  /** As `bytes`, but a view for use in this turn; undefined unless they are in memory. */
-  peek(section: number, from: number, to: number): Uint8Array | undefined {
-    const place = this.#peek(section, from, to);
-    return place?.bytes.subarray(place.from, place.to);
+    const entry = this.#near[section]?.[chunk];
+    if (!entry || from > to || to > start + entry.bytes) return undefined;
+    this.#cache.touch(entry);
+    return { bytes: entry.value, from: from - start, to: to - start };
   }
 
   /** Plain bytes [from, to) of a section, through the cache. */

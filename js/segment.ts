@@ -5,7 +5,7 @@
 import { allOf } from './all.js';
 import { type BlockTable, cutBlocks, readRuns, readStarts } from './blocks.js';
 import { hex } from './bytes.js';
-import type { Cache, CacheScope, Entry } from './cache.js';
+import { type Cache, type CacheScope, Entry } from './cache.js';
 import { SealvecError } from './errors.js';
 import { GatheredReader } from './gathered.js';
 import { findEntries } from './id-table.js';
@@ -34,6 +34,9 @@ export class Segment {
   readonly watchers = new Set<(block: number) => void>();
   /** Of this instance alone: another one of the same segment may cut its blocks otherwise. */
   readonly #cache: CacheScope;
+  /** Of each block what a query touches of it first: codes, or vectors where it has none. */
+  readonly #ranked: Uint32Array;
+  readonly #entries: (Entry<true> | undefined)[] = [];
   readonly #gathered: GatheredReader;
   readonly #sections: Sections;
 
@@ -50,6 +53,7 @@ export class Segment {
     this.starts = starts;
     this.origin = origin;
     this.blocks = cutBlocks(reader.context.core, starts, config.dimension);
+    this.#ranked = origin.length > 0 ? this.blocks.codes : this.blocks.vectors;
     this.#cache = cache;
     this.#gathered = new GatheredReader(reader);
     this.#sections = new Sections(this.#gathered, cache, this.rows);
@@ -114,31 +118,26 @@ export class Segment {
 
   /** Opens rows [from, to) as float32 at `pointer` in wasm memory. */
   async openVectors(from: number, to: number, pointer: number): Promise<void> {
-    const { core } = this.reader.context;
     const size = vectorBytes(this.config);
-    const count = (to - from) * this.config.dimension;
-    await this.#gathered.open(SECTIONS.vectors, from * size, to * size, (plain) => {
-      if (this.config.precision === 'float32') core.move(pointer, plain, count * 4);
-      else core.check(core.exports.sv_f16_decode(plain, count, pointer), 'vectors');
-    });
+    const range = { from: from * size, to: to * size };
+    await this.#gathered.openAll(SECTIONS.vectors, [range], (_, plain) =>
+      this.#decode(plain, pointer, to - from));
   }
 
-  /** Writes one row as float32 to `pointer`; by way of the cache, where `cached`. */
-  async openRow(row: number, pointer: number, cached: boolean): Promise<void> {
-    if (!cached) return this.openVectors(row, row + 1, pointer);
+  /** Opens single rows, each as float32 to a place of its own in wasm memory. */
+  async openRows(rows: readonly number[], pointers: readonly number[]): Promise<void> {
     const size = vectorBytes(this.config);
-    const range = [SECTIONS.vectors, row * size, (row + 1) * size] as const;
-    const bytes = this.#sections.peek(...range) ?? await this.#sections.bytes(...range);
-    this.#decode(bytes, pointer);
+    const ranges = rows.map((row) => ({ from: row * size, to: (row + 1) * size }));
+    await this.#gathered.openAll(SECTIONS.vectors, ranges, (i, plain) =>
+      this.#decode(plain, pointers[i] ?? 0, 1));
   }
 
-  /** Writes stored vectors as float32 to `pointer`. */
-  #decode(bytes: Uint8Array, pointer: number): void {
+  /** Writes stored vectors, which lie at `plain`, as float32 to `pointer`. */
+  #decode(plain: number, pointer: number, rows: number): void {
     const { core } = this.reader.context;
-    if (this.config.precision === 'float32') return core.write(pointer, bytes);
-    core.withScratch((s) => {
-      core.check(core.exports.sv_f16_decode(s.put(bytes), bytes.length / 2, pointer), 'vectors');
-    });
+    const count = rows * this.config.dimension;
+    if (this.config.precision === 'float32') core.move(pointer, plain, count * 4);
+    else core.check(core.exports.sv_f16_decode(plain, count, pointer), 'vectors');
   }
 
   /** Makes the vectors of a block resident; where rows have codes, not in place of these. */
@@ -190,21 +189,23 @@ export class Segment {
       core.release(pointer, bytes);
       throw error;
     }
-    const set = (value: number): void => {
+    const set = (value: number, entry?: Entry<true>): void => {
       table[block] = value;
+      if (table === this.#ranked) this.#entries[block] = entry;
       for (const watcher of this.watchers) watcher(block);
     };
-    set(pointer);
-    const drop = (): void => {
+    const entry = new Entry<true>(true, bytes, () => {
       set(0);
       core.release(pointer, bytes);
-    };
-    return { value: true, bytes, drop };
+    });
+    set(pointer, entry);
+    return entry;
   }
 
   /** Marks the codes of a block, or its vectors where it has none, as just used. */
   touchBlock(block: number): void {
-    this.#cache.touch(this.origin.length > 0 ? `codes/${block}` : `block/${block}`);
+    const entry = this.#entries[block];
+    if (entry) this.#cache.touch(entry);
   }
 
   /** The id of a row, if it is in memory. */
@@ -230,9 +231,9 @@ export class Segment {
     const size = vectorBytes(this.config);
     const bytes = await this.#sections.bytes(SECTIONS.vectors, row * size, (row + 1) * size);
     const { core } = this.reader.context;
-    return core.withScratch((scratch) => {
-      const out = scratch.take(this.config.dimension * 4);
-      this.#decode(bytes, out);
+    return core.withScratch((s) => {
+      const out = s.take(this.config.dimension * 4);
+      this.#decode(s.put(bytes), out, 1);
       return core.floats(out, this.config.dimension);
     });
   }
@@ -248,7 +249,7 @@ export class Segment {
     const bytes = (this.reader.ref.lengths[SECTIONS.metadata] ?? 0) * 4;
     return this.#cache.load('metadata', async () => {
       const value = (await this.#sections.blobs(SECTIONS.metadata)).map(parseMetadata);
-      return { value, bytes, drop: () => undefined };
+      return new Entry(value, bytes);
     }, (value) => value);
   }
 
@@ -261,7 +262,7 @@ export class Segment {
       const value = make(await this.allMetadata(), field);
       // A value that is text or an object is counted as 64 bytes.
       const bytes = this.rows * 4 + value.values.length * 68;
-      return { value, bytes, drop: () => undefined };
+      return new Entry(value, bytes);
     }, use);
   }
 

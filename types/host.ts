@@ -38,6 +38,12 @@ export interface AbortSignalLike {
   removeEventListener(type: 'abort', listener: () => void): void;
 }
 
+/** A part of an object: `length` bytes from `offset` on. */
+export interface Part {
+  readonly offset: number;
+  readonly length: number;
+}
+
 /**
  * A store of write-once objects. It sees no key and no plaintext. Keys are
  * made of `a-z 0-9 - _ . % /`, at most 400 characters.
@@ -47,7 +53,12 @@ export interface Storage {
    * The bytes of an object, or of `length` bytes from `offset` (fewer where
    * the object ends first); undefined when there is no such object.
    */
-  read(key: string, range?: { offset: number; length: number }): Promise<Uint8Array | undefined>;
+  read(key: string, range?: Part): Promise<Uint8Array | undefined>;
+  /**
+   * What read gives for each of the parts of one object; undefined when there is no such object.
+   * May be left out: read is called for each of them then.
+   */
+  readParts?(key: string, parts: readonly Part[]): Promise<Uint8Array[] | undefined>;
   /**
    * Makes an object that did not exist. Durable when it resolves; false, and
    * nothing changed, when the key exists.

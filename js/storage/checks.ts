@@ -1,3 +1,4 @@
+import type { Part } from '../../types/api.js';
 import { SealvecError } from '../errors.js';
 
 /** The argument checks that every storage shares. */
@@ -56,7 +57,7 @@ export function checkBytes(bytes: unknown): asserts bytes is Uint8Array {
   }
 }
 
-export function checkRange(range: { offset: number; length: number } | undefined): void {
+export function checkRange(range: Part | undefined): void {
   if (range === undefined) return;
   for (const part of ['offset', 'length'] as const) {
     if (!Number.isSafeInteger(range[part]) || range[part] < 0) {

@@ -1,5 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { closeSync, fstatSync, open, read, readSync } from 'node:fs';
+import type { Part } from '../../types/api.js';
+import { allOf } from '../all.js';
 
 /** Most bytes of one system call; Linux moves 2 GiB less a page at most. */
 const MAX_TRANSFER = 2 ** 30;
@@ -8,6 +10,8 @@ const SMALL_RANGE = 2 ** 22;
 /** Ranges up to this size are read in this thread, as long as that takes no longer than SLOW ms. */
 const SHORT_RANGE = 2 ** 16;
 const SLOW = 0.5;
+/** Memory that short ranges are read into, one after another. */
+const SLAB = 2 ** 18;
 /** Ranges that other threads read after one that was slow here. */
 const ELSEWHERE = 1024;
 /** Files kept open at a time, and for how long (ms). Windows would not let go of their names. */
@@ -15,11 +19,6 @@ const MOST_KEPT = process.platform === 'win32' ? 0 : 32;
 const KEPT_FOR = 2000;
 /** For how long (ms) a file is taken to have its name still. */
 const NAMED_FOR = 0.1;
-
-interface Range {
-  readonly offset: number;
-  readonly length: number;
-}
 
 /** A file of which ranges are read. */
 interface OpenFile {
@@ -49,13 +48,13 @@ function readInto(
 }
 
 /** Memory that is filled at once. */
-function allocate(length: number): Uint8Array {
+function allocate(length: number): Uint8Array<ArrayBuffer> {
   // Not zeroed first: what is handed out was read.
   return new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
 }
 
 /** Reads an open file or a part of it; undefined when it is a folder. */
-async function readOpen(file: number, range: Range | undefined): Promise<Uint8Array | undefined> {
+async function readOpen(file: number, range: Part | undefined): Promise<Uint8Array | undefined> {
   const offset = range?.offset ?? 0;
   let length = range?.length ?? Infinity;
   if (length > SMALL_RANGE || length === 0) {
@@ -80,48 +79,76 @@ async function readOpen(file: number, range: Range | undefined): Promise<Uint8Ar
  * while, as long as they have a name.
  */
 export class FileReader {
+  readonly #pathOf: (key: string) => string;
   /** Least recently used first. */
   readonly #open = new Map<string, OpenFile>();
   #elsewhere = 0;
+  #slab = new Uint8Array();
+  #slabUsed = 0;
   #closing: ReturnType<typeof setTimeout> | undefined;
 
+  /** pathOf says where the file of a key is. */
+  constructor(pathOf: (key: string) => string) {
+    this.#pathOf = pathOf;
+  }
+
   /** read gives the bytes of a file or a part of it; undefined when path is a folder. */
-  async read(path: string, range: Range | undefined): Promise<Uint8Array | undefined> {
-    const one = this.#find(path);
+  async read(key: string, range: Part | undefined): Promise<Uint8Array | undefined> {
+    if (range) return (await this.readParts(key, [range]))?.[0];
+    // What is read whole is not read again.
+    return this.#use(key, (file) => readOpen(file, undefined), true);
+  }
+
+  /** readParts gives parts of a file; undefined when path is a folder. */
+  async readParts(key: string, parts: readonly Part[]): Promise<Uint8Array[] | undefined> {
+    return this.#use(key, async (file) => {
+      const read: (Uint8Array | undefined)[] = [];
+      const others: Promise<void>[] = [];
+      for (const [i, part] of parts.entries()) {
+        if (this.#isHere(part)) read[i] = this.#readHere(file, part);
+        else others.push(readOpen(file, part).then((bytes) => { read[i] = bytes; }));
+      }
+      if (others.length > 0) await allOf(others);
+      return read.every((bytes) => bytes !== undefined) ? read : undefined;
+    }, MOST_KEPT === 0);
+  }
+
+  /** Runs fn with an open file, which is closed afterwards if it is wanted `once`. */
+  async #use<T>(key: string, fn: (file: number) => Promise<T>, once: boolean): Promise<T> {
+    const one = this.#find(key);
     one.readers++;
     try {
-      const file = one.file ?? await one.opening;
-      if (range && this.#isHere(range)) return this.#readHere(file, range);
-      return await readOpen(file, range);
+      return await fn(one.file ?? await one.opening);
     } finally {
-      // What is read whole is not read again.
-      if (!range || MOST_KEPT === 0) this.#forget(path, one);
+      if (once) this.#forget(key, one);
       const isLast = --one.readers === 0;
       if (isLast && one.isForgotten) await one.opening.then(closeSync, () => undefined);
     }
   }
 
   /** The file as it is by now: one without a name may have become another. */
-  #find(path: string): OpenFile {
-    const known = this.#open.get(path);
-    if (!known) return this.#openNew(path);
+  #find(key: string): OpenFile {
+    const known = this.#open.get(key);
+    if (!known) return this.#openNew(key);
     if (known.file !== undefined && performance.now() - known.named > NAMED_FOR) {
       if (fstatSync(known.file).nlink === 0) {
-        this.#forget(path, known);
-        return this.#openNew(path);
+        this.#forget(key, known);
+        return this.#openNew(key);
       }
       known.named = performance.now();
     }
-    this.#open.delete(path);
-    this.#open.set(path, known);
+    this.#open.delete(key);
+    this.#open.set(key, known);
     return known;
   }
 
-  #openNew(path: string): OpenFile {
-    const made: OpenFile =
-      { opening: openFile(path), file: undefined, readers: 0, named: 0, isForgotten: false };
-    made.opening.then((file) => { made.file = file; }, () => this.#forget(path, made));
-    this.#open.set(path, made);
+  #openNew(key: string): OpenFile {
+    const made: OpenFile = {
+      opening: openFile(this.#pathOf(key)),
+      file: undefined, readers: 0, named: 0, isForgotten: false,
+    };
+    made.opening.then((file) => { made.file = file; }, () => this.#forget(key, made));
+    this.#open.set(key, made);
     for (const [other, one] of this.#open) {
       if (this.#open.size <= Math.max(MOST_KEPT, 1)) break;
       this.#forget(other, one);
@@ -132,47 +159,62 @@ export class FileReader {
 
   #closeIdle(): void {
     this.#closing = undefined;
-    for (const [path, one] of this.#open) if (one.readers === 0) this.#forget(path, one);
+    for (const [key, one] of this.#open) if (one.readers === 0) this.#forget(key, one);
     if (this.#open.size > 0) {
       this.#closing = setTimeout(() => this.#closeIdle(), KEPT_FOR).unref();
     }
   }
 
   /** Whether a range is read in this thread. */
-  #isHere({ length }: Range): boolean {
+  #isHere({ length }: Part): boolean {
     if (this.#elsewhere > 0) this.#elsewhere--;
     else return length > 0 && length <= SHORT_RANGE;
     return false;
   }
 
-  #readHere(file: number, { offset, length }: Range): Uint8Array {
-    const bytes = allocate(length);
+  /** Memory for a short range, of a larger piece: each piece costs more than what it is for. */
+  #take(length: number): Uint8Array {
+    if (length > this.#slab.length - this.#slabUsed) {
+      this.#slab = allocate(SLAB);
+      this.#slabUsed = 0;
+    }
+    this.#slabUsed += length;
+    return this.#slab.subarray(this.#slabUsed - length, this.#slabUsed);
+  }
+
+  #readHere(file: number, { offset, length }: Part): Uint8Array {
+    const bytes = this.#take(length);
     const begun = performance.now();
     let filled = 0;
     for (let n = 1; n > 0 && filled < length; filled += n) {
       n = readSync(file, bytes, filled, length - filled, offset + filled);
     }
     if (performance.now() - begun > SLOW) this.#elsewhere = ELSEWHERE;
-    return filled === length ? bytes : bytes.slice(0, filled);
+    return filled === length ? bytes : bytes.subarray(0, filled);
   }
 
   /** A file that nobody reads is closed at once. */
-  #forget(path: string, one: OpenFile): void {
-    if (this.#open.get(path) === one) this.#open.delete(path);
+  #forget(key: string, one: OpenFile): void {
+    if (this.#open.get(key) === one) this.#open.delete(key);
     if (one.isForgotten) return;
     one.isForgotten = true;
     if (one.readers === 0 && one.file !== undefined) closeSync(one.file);
   }
 
+  /** isOpen says whether the file of a key is open, which it is for a while after it was read. */
+  isOpen(key: string): boolean {
+    return this.#open.has(key);
+  }
+
   /** forget has the next reader of a file open it anew: it may be gone by then. */
-  forget(path: string): void {
-    const known = this.#open.get(path);
-    if (known) this.#forget(path, known);
+  forget(key: string): void {
+    const known = this.#open.get(key);
+    if (known) this.#forget(key, known);
   }
 
   /** close lets go of all files. */
   close(): void {
     clearTimeout(this.#closing);
-    for (const [path, one] of this.#open) this.#forget(path, one);
+    for (const [key, one] of this.#open) this.#forget(key, one);
   }
 }

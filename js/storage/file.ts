@@ -1,7 +1,7 @@
 import type { Stats } from 'node:fs';
 import { link, mkdir, open, readdir, rename, rmdir, stat, unlink } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import type { Storage } from '../../types/api.js';
+import type { Part, Storage } from '../../types/api.js';
 import { SealvecError, storageError } from '../errors.js';
 import { checkBytes, checkKey, checkKeys, checkPrefix, checkRange, closedError } from './checks.js';
 import { codeOf, syncFolder, writeAndSync } from './file-io.js';
@@ -49,7 +49,7 @@ class FileStorage implements Storage {
   readonly #durable = new Map<string, string>();
   readonly #pending = new Set<Promise<unknown>>();
   readonly #waiting: (() => void)[] = [];
-  readonly #files = new FileReader();
+  readonly #files = new FileReader((key) => pathOf(this.#root, key));
   #active = 0;
   #swept = false;
   #closed = false;
@@ -61,13 +61,22 @@ class FileStorage implements Storage {
 
   async read(
     key: string,
-    range?: { offset: number; length: number },
+    range?: Part,
   ): Promise<Uint8Array | undefined> {
-    checkKey(key);
     checkRange(range);
+    return this.#read(key, () => this.#files.read(key, range));
+  }
+
+  async readParts(key: string, parts: readonly Part[]): Promise<Uint8Array[] | undefined> {
+    parts.forEach(checkRange);
+    return this.#read(key, () => this.#files.readParts(key, parts));
+  }
+
+  async #read<T>(key: string, read: () => Promise<T>): Promise<T | undefined> {
+    if (!this.#files.isOpen(key)) checkKey(key);
     return this.#run(`read ${key}`, async () => {
       try {
-        return await this.#files.read(pathOf(this.#root, key), range);
+        return await read();
       } catch (error) {
         if (NO_OBJECT.has(codeOf(error))) return undefined;
         throw error;
@@ -102,11 +111,11 @@ class FileStorage implements Storage {
     const paths = keys.map((key) => pathOf(this.#root, key));
     return this.#run('delete', async () => {
       const failures: unknown[] = [];
-      for (const path of paths) {
+      for (const [i, path] of paths.entries()) {
         await unlink(path).catch((error: unknown) => {
           if (!NO_OBJECT.has(codeOf(error))) failures.push(error);
         });
-        this.#files.forget(path);
+        this.#files.forget(keys[i] ?? '');
       }
       await this.#prune(new Set(paths.map(dirname)));
       if (failures.length > 0) throw failures[0];

@@ -1,5 +1,6 @@
 import { SealvecError, storageError } from '../errors.js';
-import type { Storage } from '../../types/api.js';
+import { readParts } from './parts.js';
+import type { Part, Storage } from '../../types/api.js';
 
 const KNOWN = new WeakMap<Storage, Storage>();
 const GIVING = new WeakSet<Storage>();
@@ -44,11 +45,19 @@ class TypedStorage implements Storage {
 
   read(
     key: string,
-    range?: { offset: number; length: number },
+    range?: Part,
   ): Promise<Uint8Array | undefined> {
     const sound = (bytes: unknown): boolean => bytes === undefined || isBytes(bytes);
     return this.#call('read', 'a Uint8Array or undefined', sound, () =>
       range === undefined ? this.#storage.read(key) : this.#storage.read(key, range),
+    );
+  }
+
+  readParts(key: string, parts: readonly Part[]): Promise<Uint8Array[] | undefined> {
+    const sound = (read: unknown): boolean => read === undefined ||
+      (Array.isArray(read) && read.length === parts.length && read.every(isBytes));
+    return this.#call('readParts', `${parts.length} Uint8Arrays or undefined`, sound, () =>
+      readParts(this.#storage, key, parts),
     );
   }
 
