@@ -4,44 +4,8 @@
  * pointers into wasm memory that are freed when they are evicted, so they are not handed out but
  * used in the turn in which they are found, and nothing made of them may refer to them.
  */
+import { Entry, Link } from './cache-entry.js';
 import { SealvecError } from './errors.js';
-
-/** One of those in a ring, which has a place as long as it is in one. */
-class Link {
-  before: Link = this;
-  after: Link = this;
-
-  unlink(): void {
-    this.before.after = this.after;
-    this.after.before = this.before;
-    this.before = this.after = this;
-  }
-
-  /** Goes from where it is to the place before another. */
-  linkBefore(other: Link): void {
-    this.unlink();
-    this.before = other.before;
-    this.after = other;
-    this.before.after = other.before = this;
-  }
-}
-
-/** A value that is kept; `drop` wipes and frees it. */
-export class Entry<T> extends Link {
-  readonly value: T;
-  readonly bytes: number;
-  readonly drop: () => void;
-  key = '';
-  /** Those it is among, the least recently used first. */
-  queue: Link | undefined;
-
-  constructor(value: T, bytes: number, drop: () => void = () => undefined) {
-    super();
-    this.value = value;
-    this.bytes = bytes;
-    this.drop = drop;
-  }
-}
 
 type Load<T> = () => Promise<Entry<T>>;
 
@@ -64,6 +28,8 @@ export class Cache {
   readonly #brief = new Link();
   readonly #loading = new Map<string, Waiting[]>();
   #used = 0;
+  /** Those among them that are kept briefly. */
+  #briefly = 0;
   #scopes = 0;
   #holds = 0;
   #closed = false;
@@ -132,11 +98,25 @@ export class Cache {
     return this.#add(key, entry, this.#holds > 0 ? 'must' : 'may');
   }
 
-  /** Keeps a value if there is room that nothing else has but what is kept briefly. */
+  /** Whether there is room for so many bytes as it is. */
+  hasRoom(bytes: number): boolean {
+    return this.#used + bytes <= this.limit;
+  }
+
+  /** Makes room for so many bytes among what is kept briefly, if that is enough; whether it is. */
+  makeRoomBriefly(bytes: number): boolean {
+    if (bytes <= this.briefRoom && this.#holds === 0) this.#evict(bytes, this.#brief);
+    return this.hasRoom(bytes);
+  }
+
+  /** Bytes that nothing has but what is kept briefly. */
+  get briefRoom(): number {
+    return this.limit - this.#used + this.#briefly;
+  }
+
+  /** Keeps a value briefly, if there is room; whether it does. */
   putBriefly(key: string, entry: Entry<unknown>): boolean {
-    if (this.#closed || this.#entries.has(key)) return false;
-    if (this.#holds === 0) this.#evict(entry.bytes, this.#brief);
-    if (this.#used + entry.bytes > this.limit) return false;
+    if (this.#closed || this.#entries.has(key) || !this.hasRoom(entry.bytes)) return false;
     this.#link(key, entry, this.#brief);
     return true;
   }
@@ -164,7 +144,7 @@ export class Cache {
       throw new SealvecError('CLOSED', 'the index was closed during this call');
     }
     if (this.#holds === 0) this.makeRoom(entry.bytes);
-    if (keep === 'may' && this.#used + entry.bytes > this.limit) return false;
+    if (keep === 'may' && !this.hasRoom(entry.bytes)) return false;
     this.#link(key, entry, keep === 'briefly' ? this.#brief : this.#lasting);
     return true;
   }
@@ -174,7 +154,7 @@ export class Cache {
     entry.queue = queue;
     entry.linkBefore(queue);
     this.#entries.set(key, entry);
-    this.#used += entry.bytes;
+    this.#count(entry, entry.bytes);
   }
 
   /** Lets go of what was used least recently until there is room for so many bytes. */
@@ -200,11 +180,16 @@ export class Cache {
     }
   }
 
+  #count({ queue }: Entry<unknown>, bytes: number): void {
+    this.#used += bytes;
+    if (queue === this.#brief) this.#briefly += bytes;
+  }
+
   #drop(entry: Entry<unknown>): void {
     this.#entries.delete(entry.key);
+    this.#count(entry, -entry.bytes);
     entry.queue = undefined;
     entry.unlink();
-    this.#used -= entry.bytes;
     entry.drop();
   }
 
@@ -222,7 +207,7 @@ export class Cache {
   }
 
   #evict(bytes: number, queue: Link): void {
-    while (this.#used + bytes > this.limit && queue.after instanceof Entry) this.#drop(queue.after);
+    while (!this.hasRoom(bytes) && queue.after instanceof Entry) this.#drop(queue.after);
   }
 }
 
@@ -248,6 +233,18 @@ export class CacheScope {
   /** As `Cache.put`, but nothing once the owner is gone. */
   put(name: string, entry: Entry<unknown>): boolean {
     return !this.#closed && this.#cache.put(this.#prefix + name, entry);
+  }
+
+  hasRoom(bytes: number): boolean {
+    return this.#cache.hasRoom(bytes);
+  }
+
+  makeRoomBriefly(bytes: number): boolean {
+    return this.#cache.makeRoomBriefly(bytes);
+  }
+
+  get briefRoom(): number {
+    return this.#cache.briefRoom;
   }
 
   putBriefly(name: string, entry: Entry<unknown>): boolean {

@@ -1,5 +1,6 @@
 /** Which rows of a segment carry an id: the table of the hashes of its ids. */
-import { type CacheScope, Entry } from './cache.js';
+import type { CacheScope } from './cache.js';
+import { Entry } from './cache-entry.js';
 import { SECTIONS } from './manifest.js';
 import type { ObjectReader } from './object.js';
 

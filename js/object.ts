@@ -169,7 +169,7 @@ export class ObjectReader {
   }
 
   /** Told of a page that was read and checked. */
-  protected tookPage(_page: number, _bytes: Uint8Array): void {
+  protected tookPage(_section: number, _page: number, _bytes: Uint8Array): void {
     // Kept by readers of single chunks.
   }
 
@@ -196,7 +196,7 @@ export class ObjectReader {
         const expected = table.subarray(page * HASH, (page + 1) * HASH);
         this.#expect(hash(this.context.core, hashes), expected);
         pages.set(page, hashes);
-        this.tookPage(page, hashes);
+        this.tookPage(section, page, hashes);
       }
       count += n;
       const from = first % PAGE * HASH;

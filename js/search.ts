@@ -32,8 +32,8 @@ async function loadBlocks(
 
 /**
  * Compares candidates whose vectors are not in memory: by the rows alone, which are read from
- * storage or out of what is left of the cache, or where all fits in that by whole blocks, from the
- * second time on that a block is visited.
+ * storage or found in what is left of the cache, or where all fits in that by whole blocks, from
+ * the second time on that a block is visited.
  */
 async function compareCandidates(
   snapshot: Snapshot, scan: Scan, whole: boolean, cache: Cache,
@@ -59,7 +59,8 @@ async function compareCandidates(
       of.rows.push((segment.blocks.row[block] ?? 0) + row);
       of.pointers.push(pointer + i * size);
     });
-    const reading = Array.from(wanted, ([segment, of]) => segment.openRows(of.rows, of.pointers));
+    const reading = Array.from(wanted, ([segment, of]) =>
+      whole ? segment.openRows(of.rows, of.pointers) : segment.near.open(of.rows, of.pointers));
     await allOf([loadBlocks(snapshot, again, true, cache), ...reading]);
     scan.compare(rows, pointer);
   } finally {

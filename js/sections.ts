@@ -1,6 +1,7 @@
 /** The byte sections of a segment (ids, documents), read chunk by chunk through the cache. */
 import { allOf } from './all.js';
-import { type CacheScope, Entry } from './cache.js';
+import type { CacheScope } from './cache.js';
+import { Entry } from './cache-entry.js';
 import { SealvecError } from './errors.js';
 import type { GatheredReader } from './gathered.js';
 import { SECTIONS } from './manifest.js';

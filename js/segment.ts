@@ -5,12 +5,14 @@
 import { allOf } from './all.js';
 import { type BlockTable, cutBlocks, readRuns, readStarts } from './blocks.js';
 import { hex } from './bytes.js';
-import { type Cache, type CacheScope, Entry } from './cache.js';
+import type { Cache, CacheScope } from './cache.js';
+import { Entry } from './cache-entry.js';
 import { SealvecError } from './errors.js';
 import { GatheredReader } from './gathered.js';
 import { findEntries } from './id-table.js';
 import { type IndexConfig, type SegmentEntry, SECTIONS, vectorBytes } from './manifest.js';
 import { coreMetric } from './metric.js';
+import { NearRows } from './near-rows.js';
 import { type ObjectContext, type ObjectReader, readBytes } from './object.js';
 import { PagedReader } from './paged-reader.js';
 import { type Column, decodeShort, decoder, Sections } from './sections.js';
@@ -37,6 +39,8 @@ export class Segment {
   /** Of each block what a query touches of it first: codes, or vectors where it has none. */
   readonly #ranked: Uint32Array;
   readonly #entries: (Entry<true> | undefined)[] = [];
+  /** Single rows as they are kept while there is room. */
+  readonly near: NearRows;
   readonly #gathered: GatheredReader;
   readonly #sections: Sections;
 
@@ -56,6 +60,8 @@ export class Segment {
     this.#ranked = origin.length > 0 ? this.blocks.codes : this.blocks.vectors;
     this.#cache = cache;
     this.#gathered = new GatheredReader(reader);
+    const open = this.openRows.bind(this);
+    this.near = new NearRows(reader.context.core, cache, this.rows, config.dimension * 4, open);
     this.#sections = new Sections(this.#gathered, cache, this.rows);
     if (this.blocks.codesAt.at(-1) !== (entry.object.lengths[SECTIONS.codes] ?? 0)) {
       throw new SealvecError('CORRUPTED', `segment ${this.name}: its rows do not have a code each`);
@@ -67,7 +73,9 @@ export class Segment {
     context: ObjectContext, entry: SegmentEntry, config: IndexConfig, nLists: number, cache: Cache,
   ): Promise<Segment> {
     const scope = cache.scope();
-    const reader = new PagedReader(context, entry.object, scope);
+    // Of vectors that are kept themselves no page is wanted twice.
+    const unpaged = cache.limited ? undefined : SECTIONS.vectors;
+    const reader = new PagedReader(context, entry.object, scope, unpaged);
     const coded = context.core.exports.sv_codes_size(entry.rows, config.dimension) > 0;
     const head = coded ? config.dimension * 4 : 0;
     const length = entry.object.lengths[SECTIONS.lists] ?? 0;
@@ -148,9 +156,8 @@ export class Segment {
 
   /** Makes the codes of a block resident. */
   async loadCodes(block: number): Promise<void> {
-    await this.#cache.load(
-      `codes/${block}`, () => this.#openCodes(block), () => undefined, 'must',
-    );
+    const nothing = (): void => undefined;
+    await this.#cache.load(`codes/${block}`, () => this.#openCodes(block), nothing, 'must');
   }
 
   async #openCodes(block: number): Promise<Entry<true>> {
