@@ -94,6 +94,24 @@ static inline uint32_t test_four(const struct code_terms *terms,
          15u;
 }
 
+/* dot_code multiplies the query with one code. */
+static inline int32_t dot_code(const int16_t *query, uint32_t groups,
+                               const uint8_t *x0) {
+  const v128_t mask0 = wasm_i16x8_const_splat(0x000f);
+  const v128_t mask1 = wasm_i16x8_const_splat(0x00f0);
+  const v128_t mask2 = wasm_i16x8_const_splat(0x0f00);
+  v128_t lo0 = wasm_i32x4_const_splat(0), hi0 = lo0;
+  for (const uint8_t *end = x0 + (size_t)groups * 16; x0 < end; query += 32) {
+    const v128_t q0 = wasm_v128_load(query), q1 = wasm_v128_load(query + 8);
+    const v128_t q2 = wasm_v128_load(query + 16);
+    const v128_t q3 = wasm_v128_load(query + 24);
+    CODE_ROW(0);
+  }
+  const v128_t sum = CODE_SUM(0);
+  return wasm_i32x4_extract_lane(sum, 0) + wasm_i32x4_extract_lane(sum, 1) +
+         wasm_i32x4_extract_lane(sum, 2) + wasm_i32x4_extract_lane(sum, 3);
+}
+
 #else
 
 static int32_t dot_code(const int16_t *query, uint32_t groups,
@@ -109,34 +127,48 @@ static int32_t dot_code(const int16_t *query, uint32_t groups,
   return (lo >> 4) + (hi >> 8);
 }
 
+#endif
+
+/* test_one estimates one row, and returns whether its lower bound is not over
+ * the limit. */
+static inline uint32_t test_one(const struct code_terms *terms,
+                                const uint8_t *x, float step, float shift,
+                                float limit, float *lower, float *estimate) {
+  const float dot =
+      (float)dot_code(terms->query, terms->groups, x) - terms->half;
+  *estimate = (shift * terms->tilt + terms->base) - step * terms->factor * dot;
+  *lower = *estimate - (step * terms->weight + terms->slack);
+  return !(*lower > limit);
+}
+
+#if !SV_SIMD
+
 static uint32_t test_four(const struct code_terms *terms,
                           const uint8_t *const x[4], const float steps[4],
                           const float shifts[4], float limit, float lowers[4],
                           float estimates[4]) {
   uint32_t bits = 0;
-  for (uint32_t j = 0; j < 4; j++) {
-    const float dot =
-        (float)dot_code(terms->query, terms->groups, x[j]) - terms->half;
-    const float step = steps[j];
-    estimates[j] = (shifts[j] * terms->tilt + terms->base) -
-                   step * terms->factor * dot;
-    lowers[j] = estimates[j] - (step * terms->weight + terms->slack);
-    if (!(lowers[j] > limit)) bits |= 1u << j;
-  }
+  for (uint32_t j = 0; j < 4; j++)
+    bits |= test_one(terms, x[j], steps[j], shifts[j], limit, lowers + j,
+                     estimates + j)
+            << j;
   return bits;
 }
 
 #endif
 
+/* rest_of returns the bits without the lowest. */
+static inline uint64_t rest_of(uint64_t bits) { return bits & (bits - 1); }
+
 /* test_side_by_side tests those four rows by four that are all wanted, which
- * need not be gathered; `wanted` is left without them. */
+ * need not be gathered; `fours` has the lowest bit of each. */
 static KERNEL uint64_t test_side_by_side(const struct code_terms *terms,
-                                         uint32_t first, uint64_t *wanted,
+                                         uint32_t first, uint64_t fours,
                                          float limit, float *lowers,
                                          float *estimates) {
   uint64_t bits = 0;
-  for (uint32_t i = 0; i < 64; i += 4) {
-    if ((*wanted >> i & 15) != 15) continue;
+  for (; fours; fours = rest_of(fours)) {
+    const uint32_t i = (uint32_t)__builtin_ctzll(fours);
     const uint32_t row = first + i, stride = terms->stride;
     const uint8_t *code = terms->codes + (size_t)row * stride;
     const uint8_t *const codes[4] = {code, code + stride, code + 2 * stride,
@@ -145,23 +177,23 @@ static KERNEL uint64_t test_side_by_side(const struct code_terms *terms,
         test_four(terms, codes, terms->steps + row, terms->shifts + row, limit,
                   lowers + i, estimates + i);
     bits |= passed << i;
-    *wanted &= ~(15ull << i);
   }
   return bits;
 }
 
-KERNEL uint64_t codes_test(const struct code_terms *terms, uint32_t first,
-                           uint64_t wanted, float limit, float *lowers,
-                           float *estimates) {
-  uint64_t bits =
-      test_side_by_side(terms, first, &wanted, limit, lowers, estimates);
-  while (wanted) {
+/* test_apart gathers rows, four at a time, or looks at one by one where it is
+ * one or two. */
+static KERNEL uint64_t test_apart(const struct code_terms *terms,
+                                  uint32_t first, uint64_t wanted, float limit,
+                                  float *lowers, float *estimates) {
+  uint64_t bits = 0;
+  while (rest_of(rest_of(wanted))) {
     const uint8_t *codes[4];
     float steps[4], shifts[4], lower[4], estimate[4];
     uint32_t rows[4];
     for (uint32_t j = 0; j < 4; j++) {
       rows[j] = wanted ? (uint32_t)__builtin_ctzll(wanted) : rows[j - 1];
-      wanted &= wanted - 1;
+      wanted = rest_of(wanted);
       const uint32_t row = first + rows[j];
       codes[j] = terms->codes + (size_t)row * terms->stride;
       steps[j] = terms->steps[row];
@@ -175,5 +207,27 @@ KERNEL uint64_t codes_test(const struct code_terms *terms, uint32_t first,
       bits |= (uint64_t)(passed >> j & 1) << rows[j];
     }
   }
+  for (; wanted; wanted = rest_of(wanted)) {
+    const uint32_t i = (uint32_t)__builtin_ctzll(wanted), row = first + i;
+    const uint64_t passed =
+        test_one(terms, terms->codes + (size_t)row * terms->stride,
+                 terms->steps[row], terms->shifts[row], limit, lowers + i,
+                 estimates + i);
+    bits |= passed << i;
+  }
+  return bits;
+}
+
+uint64_t codes_test(const struct code_terms *terms, uint32_t first,
+                    uint64_t wanted, float limit, float *lowers,
+                    float *estimates) {
+  const uint64_t fours = wanted & wanted >> 1 & wanted >> 2 & wanted >> 3 &
+                         0x1111111111111111ull;
+  uint64_t bits = 0;
+  if (fours)
+    bits = test_side_by_side(terms, first, fours, limit, lowers, estimates);
+  wanted &= ~(fours * 15);
+  if (wanted)
+    bits |= test_apart(terms, first, wanted, limit, lowers, estimates);
   return bits;
 }

@@ -48,13 +48,20 @@ static uint64_t live_bits(const struct sv_scan *scan, uint32_t row,
 /* any_live says whether a block has a row to look at, so that one whose rows
  * are all dead or filtered out is not asked for. */
 static int any_live(const struct sv_scan *scan, const struct sv_block *block) {
-  if (scan->live == NULL) return block->n_rows > 0;
-  for (uint32_t i = 0; i < block->n_rows; i += RUN) {
-    const uint32_t left = block->n_rows - i;
-    if (live_bits(scan, block->first_row + i, left < RUN ? left : RUN))
-      return 1;
+  if (scan->live == NULL || block->n_rows == 0) return block->n_rows > 0;
+  const uint32_t first = block->first_row, last = first + block->n_rows - 1;
+  const uint8_t *p = scan->live + (first >> 3), *end = scan->live + (last >> 3);
+  const uint8_t of_first = (uint8_t)(0xff << (first & 7));
+  const uint8_t of_last = (uint8_t)(0xff >> (7 - (last & 7)));
+  if (p == end) return (*p & of_first & of_last) != 0;
+  if (*p++ & of_first) return 1;
+  for (uint64_t bits; end - p >= 8; p += 8) {
+    memcpy(&bits, p, 8);
+    if (bits) return 1;
   }
-  return 0;
+  for (; p < end; p++)
+    if (*p) return 1;
+  return (*end & of_last) != 0;
 }
 
 static struct probe *probe_of(const struct sv_scan *scan, uint32_t origin) {

@@ -1,7 +1,7 @@
 /** The beginning of an object read at once: its table of hashes, and the sections behind it. */
 import { type ObjectContext, objectKey, type ObjectRef } from './object.js';
 import { ObjectLayout } from './object-layout.js';
-import { readParts } from './storage/parts.js';
+import { readParts } from './stored-parts.js';
 
 /**
  * Runs `work` in a context in which the object, up to the end of its first `sections`, is read in

@@ -22,7 +22,7 @@ import { SealvecError } from './errors.js';
 import type { ObjectKeyring } from './object-keys.js';
 import { type ChunkRun, HASH, HEADER, ObjectLayout, PAGE } from './object-layout.js';
 import { FORMAT_VERSION, SUITE } from './version.js';
-import { readParts } from './storage/parts.js';
+import { readParts } from './stored-parts.js';
 import type { ErrorCode, Part, Storage } from '../types/api.js';
 import type { ObjectRef, ObjectType } from '../types/format.js';
 

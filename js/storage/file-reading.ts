@@ -10,7 +10,7 @@ const SMALL_RANGE = 2 ** 22;
 /** Ranges up to this size are read in this thread, as long as that takes no longer than SLOW ms. */
 const SHORT_RANGE = 2 ** 16;
 const SLOW = 0.5;
-/** Memory that short ranges are read into, one after another. */
+/** Memory that short parts are read into, one after another. */
 const SLAB = 2 ** 18;
 /** Ranges that other threads read after one that was slow here. */
 const ELSEWHERE = 1024;
@@ -92,35 +92,37 @@ export class FileReader {
     this.#pathOf = pathOf;
   }
 
-  /** read gives the bytes of a file or a part of it; undefined when path is a folder. */
+  /** read gives the bytes of a file or a part of it; undefined when the key is a folder's. */
   async read(key: string, range: Part | undefined): Promise<Uint8Array | undefined> {
-    if (range) return (await this.readParts(key, [range]))?.[0];
-    // What is read whole is not read again.
-    return this.#use(key, (file) => readOpen(file, undefined), true);
+    return this.#use(key, async (file) => (range && this.#isHere(range)
+      ? this.#readHere(file, range, allocate(range.length))
+      : readOpen(file, range)
+      // What is read whole is not read again.
+    ), !range);
   }
 
-  /** readParts gives parts of a file; undefined when path is a folder. */
+  /** readParts gives parts of a file; undefined when the key is a folder's. */
   async readParts(key: string, parts: readonly Part[]): Promise<Uint8Array[] | undefined> {
     return this.#use(key, async (file) => {
       const read: (Uint8Array | undefined)[] = [];
       const others: Promise<void>[] = [];
       for (const [i, part] of parts.entries()) {
-        if (this.#isHere(part)) read[i] = this.#readHere(file, part);
+        if (this.#isHere(part)) read[i] = this.#readHere(file, part, this.#take(part.length));
         else others.push(readOpen(file, part).then((bytes) => { read[i] = bytes; }));
       }
       if (others.length > 0) await allOf(others);
       return read.every((bytes) => bytes !== undefined) ? read : undefined;
-    }, MOST_KEPT === 0);
+    });
   }
 
   /** Runs fn with an open file, which is closed afterwards if it is wanted `once`. */
-  async #use<T>(key: string, fn: (file: number) => Promise<T>, once: boolean): Promise<T> {
+  async #use<T>(key: string, fn: (file: number) => Promise<T>, once = false): Promise<T> {
     const one = this.#find(key);
     one.readers++;
     try {
       return await fn(one.file ?? await one.opening);
     } finally {
-      if (once) this.#forget(key, one);
+      if (once || MOST_KEPT === 0) this.#forget(key, one);
       const isLast = --one.readers === 0;
       if (isLast && one.isForgotten) await one.opening.then(closeSync, () => undefined);
     }
@@ -172,7 +174,7 @@ export class FileReader {
     return false;
   }
 
-  /** Memory for a short range, of a larger piece: each piece costs more than what it is for. */
+  /** Memory for a part, of a piece for many: to get one costs more than to fill it. */
   #take(length: number): Uint8Array {
     if (length > this.#slab.length - this.#slabUsed) {
       this.#slab = allocate(SLAB);
@@ -182,15 +184,14 @@ export class FileReader {
     return this.#slab.subarray(this.#slabUsed - length, this.#slabUsed);
   }
 
-  #readHere(file: number, { offset, length }: Part): Uint8Array {
-    const bytes = this.#take(length);
+  #readHere(file: number, { offset, length }: Part, bytes: Uint8Array): Uint8Array {
     const begun = performance.now();
     let filled = 0;
     for (let n = 1; n > 0 && filled < length; filled += n) {
       n = readSync(file, bytes, filled, length - filled, offset + filled);
     }
     if (performance.now() - begun > SLOW) this.#elsewhere = ELSEWHERE;
-    return filled === length ? bytes : bytes.subarray(0, filled);
+    return filled === length ? bytes : bytes.slice(0, filled);
   }
 
   /** A file that nobody reads is closed at once. */

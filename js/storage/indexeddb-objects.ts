@@ -14,6 +14,7 @@
  */
 import type { DBSchema, IDBPDatabase, IDBPTransaction } from 'idb';
 import { SealvecError } from '../errors.js';
+import type { Part } from '../../types/api.js';
 
 interface StoredObject {
   readonly size: number;
@@ -27,6 +28,12 @@ export interface Schema extends DBSchema {
 
 export type Database = IDBPDatabase<Schema>;
 export type Durability = 'strict' | 'relaxed';
+/** Bytes [from, to) of an object. */
+interface Span {
+  readonly from: number;
+  readonly to: number;
+}
+
 type Stores = ('objects' | 'parts')[];
 type Reading = IDBPTransaction<Schema, Stores, 'readonly'>;
 type Writing = IDBPTransaction<Schema, Stores, 'readwrite'>;
@@ -46,22 +53,33 @@ export function hasStores(db: Database): boolean {
   return STORES.every((name) => db.objectStoreNames.contains(name));
 }
 
-/** Bytes of an object, as Storage.read. */
-export async function readObject(
+/** Parts of an object, as Storage.readParts. */
+export async function readObjectParts(
   db: Database,
   key: string,
-  range: { offset: number; length: number } | undefined,
-): Promise<Uint8Array | undefined> {
+  wanted: readonly Part[],
+): Promise<Uint8Array[] | undefined> {
   const tx = db.transaction(STORES, 'readonly');
   // Its requests tell what went wrong.
   tx.done.catch(() => undefined);
   const found = await tx.objectStore('objects').get(key);
   if (found === undefined) return undefined;
   const { size, bytes } = checkObject(key, found);
-  const from = Math.min(range?.offset ?? 0, size);
-  const to = Math.min(from + (range?.length ?? size), size);
-  if (bytes) return new Uint8Array(range ? bytes.slice(from, to) : bytes);
-  return readParts(tx, key, size, from, to);
+  const spans = wanted.map(({ offset, length }) => {
+    const from = Math.min(offset, size);
+    return { from, to: Math.min(from + length, size) };
+  });
+  if (bytes) return spans.map(({ from, to }) => new Uint8Array(bytes.slice(from, to)));
+  return readStored(tx, key, size, spans);
+}
+
+/** Bytes of an object, as Storage.read. */
+export async function readObject(
+  db: Database,
+  key: string,
+  range: Part = { offset: 0, length: Infinity },
+): Promise<Uint8Array | undefined> {
+  return (await readObjectParts(db, key, [range]))?.[0];
 }
 
 function checkObject(key: string, { size, bytes }: StoredObject): StoredObject {
@@ -72,15 +90,14 @@ function checkObject(key: string, { size, bytes }: StoredObject): StoredObject {
   return { size, ...(bytes && { bytes }) };
 }
 
-/** Bytes [from, to) of an object in parts. */
-async function readParts(
+/** Bytes of an object that is stored in parts, each of which is fetched once. */
+async function readStored(
   tx: Reading,
   key: string,
   size: number,
-  from: number,
-  to: number,
-): Promise<Uint8Array> {
-  const out = new Uint8Array(to - from);
+  spans: readonly Span[],
+): Promise<Uint8Array[]> {
+  const outs = spans.map(({ from, to }) => new Uint8Array(to - from));
   const parts = tx.objectStore('parts');
   const copy = async (number: number): Promise<void> => {
     const start = number * PART_BYTES;
@@ -88,15 +105,27 @@ async function readParts(
     if (part?.byteLength !== Math.min(PART_BYTES, size - start)) {
       throw new SealvecError('CORRUPTED', `part ${number} of object ${key} is damaged or missing`);
     }
-    const wanted = new Uint8Array(part).subarray(Math.max(from - start, 0), to - start);
-    out.set(wanted, Math.max(start - from, 0));
+    spans.forEach(({ from, to }, i) => {
+      if (from >= start + part.byteLength || to <= start) return;
+      const wanted = new Uint8Array(part).subarray(Math.max(from - start, 0), to - start);
+      outs[i]?.set(wanted, Math.max(start - from, 0));
+    });
   };
-  const end = Math.ceil(to / PART_BYTES);
-  for (let number = Math.floor(from / PART_BYTES); from < to && number < end; number += WINDOW) {
-    const count = Math.min(WINDOW, end - number);
-    await Promise.all(Array.from({ length: count }, (_, i) => copy(number + i)));
+  const numbers = numbersOf(spans);
+  for (let at = 0; at < numbers.length; at += WINDOW) {
+    await Promise.all(numbers.slice(at, at + WINDOW).map(copy));
   }
-  return out;
+  return outs;
+}
+
+/** Numbers of the parts in which the spans lie. */
+function numbersOf(spans: readonly Span[]): number[] {
+  const numbers = new Set<number>();
+  for (const { from, to } of spans) {
+    const end = from < to ? Math.ceil(to / PART_BYTES) : 0;
+    for (let number = Math.floor(from / PART_BYTES); number < end; number++) numbers.add(number);
+  }
+  return [...numbers];
 }
 
 /** Makes an object; false when the key exists. All of it is committed, or nothing. */

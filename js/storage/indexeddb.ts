@@ -1,9 +1,9 @@
-import type { Storage } from '../../types/api.js';
+import type { Part, Storage } from '../../types/api.js';
 import { SealvecError, storageError } from '../errors.js';
 import { checkBytes, checkKey, checkKeys, checkPrefix, checkRange, closedError } from './checks.js';
 import { Connection } from './indexeddb-connection.js';
 import {
-  addObject, deleteObjects, type Durability, listObjects, readObject,
+  addObject, deleteObjects, type Durability, listObjects, readObject, readObjectParts,
 } from './indexeddb-objects.js';
 import { giving } from './typed.js';
 
@@ -63,12 +63,19 @@ class IndexedDBStorage implements Storage {
 
   async read(
     key: string,
-    range?: { offset: number; length: number },
+    range?: Part,
   ): Promise<Uint8Array | undefined> {
     checkKey(key);
     checkRange(range);
     return this.#run(`read ${key}`, () =>
       this.#connection.run((db) => readObject(db, key, range)));
+  }
+
+  async readParts(key: string, parts: readonly Part[]): Promise<Uint8Array[] | undefined> {
+    checkKey(key);
+    parts.forEach(checkRange);
+    return this.#run(`read ${key}`, () =>
+      this.#connection.run((db) => readObjectParts(db, key, parts)));
   }
 
   async create(key: string, bytes: Uint8Array): Promise<boolean> {
@@ -78,7 +85,7 @@ class IndexedDBStorage implements Storage {
       this.#connection.run(async (db, again) => {
         if (await addObject(db, key, bytes, this.#durability)) return true;
         // Whose object is it: another writer's, or ours, whose acknowledgement was lost?
-        return again && sameBytes(await readObject(db, key, undefined), bytes);
+        return again && sameBytes(await readObject(db, key), bytes);
       }));
   }
 

@@ -1,41 +1,6 @@
-import type { Storage } from '../../types/api.js';
+import { codeOf, type Context, same, sameKeys, sample } from './suite-checks.js';
 
 /** The tests of storageSuite: what holds for every Storage. */
-
-export interface Context {
-  storage: Storage;
-  reopen(): Promise<Storage>;
-  check(condition: boolean, message: string): void;
-}
-
-/** Bytes that differ by size, seed and place, so that no mix-up goes unseen. */
-function sample(length: number, seed = 1): Uint8Array {
-  const bytes = new Uint8Array(length);
-  let state = (seed * 2654435761 + length) >>> 0;
-  for (let i = 0; i < length; i++) {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    bytes[i] = state >>> 24;
-  }
-  return bytes;
-}
-
-function same(a: Uint8Array | undefined, b: Uint8Array): boolean {
-  return a !== undefined && a.length === b.length && a.every((byte, i) => byte === b[i]);
-}
-
-function sameKeys(a: string[], b: string[]): boolean {
-  return JSON.stringify([...a].sort()) === JSON.stringify([...b].sort());
-}
-
-/** The code of what a call rejects with; undefined when it resolves. */
-async function codeOf(call: () => Promise<unknown>): Promise<unknown> {
-  try {
-    await call();
-    return undefined;
-  } catch (error) {
-    return (error as { code?: unknown }).code;
-  }
-}
 
 const SIZES = [0, 1, 65_536, 9 * 1024 * 1024];
 const LONGEST = `${'a'.repeat(199)}/${'b'.repeat(200)}`;
@@ -121,6 +86,39 @@ export const storageCases: [name: string, body: (context: Context) => Promise<vo
       for (const range of [{ offset: -1, length: 1 }, { offset: 0, length: 1.5 }]) {
         const code = await codeOf(() => storage.read('r', range));
         check(code === 'INVALID_ARGUMENT', `refuses ${JSON.stringify(range)}`);
+      }
+    },
+  ],
+  [
+    'reads many parts of an object in one call, where it can, as it reads them one by one',
+    async ({ storage, check }) => {
+      if (!storage.readParts) return;
+      for (const [key, size] of [['parts/s', 5000], ['parts/l', 900_000]] as const) {
+        const whole = sample(size);
+        await storage.create(key, whole);
+        const parts = [
+          [0, 10], [5, 10], [300, 0], [400, 4000], [size >> 1, 300_000], [size - 5, 10], [size, 5],
+          [size + 9, 1], [64, 64],
+        ].map(([offset = 0, length = 0]) => ({ offset, length }));
+        const got = await storage.readParts(key, parts);
+        check(got?.length === parts.length, `as many arrays of ${key} as parts`);
+        parts.forEach(({ offset, length }, i) => {
+          const want = whole.slice(offset, offset + length);
+          check(same(got?.[i], want), `${length} bytes of ${key} from ${offset}`);
+        });
+        const one = await storage.readParts(key, parts.slice(0, 1));
+        check(one?.length === 1 && same(one[0], whole.slice(0, 10)), 'one part');
+        check((await storage.readParts(key, []))?.length === 0, 'no part at all');
+        got?.forEach((bytes) => bytes.fill(0));
+        check(same(await storage.read(key), whole), 'what was returned may be changed');
+      }
+      const part = { offset: 0, length: 1 };
+      for (const key of ['parts', 'parts/n', 'parts/s/x']) {
+        check((await storage.readParts(key, [part])) === undefined, `undefined for ${key}`);
+      }
+      for (const [key, bad] of [['a/', part], ['parts/s', { offset: -1, length: 1 }]] as const) {
+        const code = await codeOf(async () => storage.readParts?.(key, [part, bad]));
+        check(code === 'INVALID_ARGUMENT', `refuses ${JSON.stringify([key, bad])}`);
       }
     },
   ],
@@ -267,6 +265,7 @@ export const storageCases: [name: string, body: (context: Context) => Promise<vo
         await codeOf(() => storage.create('y', sample(1))),
         await codeOf(() => storage.delete(['x'])),
         await codeOf(() => storage.list('')),
+        storage.readParts ? await codeOf(async () => storage.readParts?.('x', [])) : 'CLOSED',
       ];
       check(
         codes.every((code) => code === 'CLOSED'),

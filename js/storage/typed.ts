@@ -1,5 +1,4 @@
 import { SealvecError, storageError } from '../errors.js';
-import { readParts } from './parts.js';
 import type { Part, Storage } from '../../types/api.js';
 
 const KNOWN = new WeakMap<Storage, Storage>();
@@ -38,9 +37,13 @@ function isBytes(value: unknown): boolean {
 
 class TypedStorage implements Storage {
   readonly #storage: Storage;
+  /** As the storage's, if it has one. */
+  readonly readParts?: NonNullable<Storage['readParts']>;
 
   constructor(storage: Storage) {
     this.#storage = storage;
+    const { readParts } = storage;
+    if (readParts) this.readParts = (key, parts) => this.#readParts(key, parts, readParts);
   }
 
   read(
@@ -53,11 +56,13 @@ class TypedStorage implements Storage {
     );
   }
 
-  readParts(key: string, parts: readonly Part[]): Promise<Uint8Array[] | undefined> {
-    const sound = (read: unknown): boolean => read === undefined ||
-      (Array.isArray(read) && read.length === parts.length && read.every(isBytes));
+  #readParts(
+    key: string, parts: readonly Part[], read: NonNullable<Storage['readParts']>,
+  ): Promise<Uint8Array[] | undefined> {
+    const sound = (found: unknown): boolean => found === undefined ||
+      (Array.isArray(found) && found.length === parts.length && found.every(isBytes));
     return this.#call('readParts', `${parts.length} Uint8Arrays or undefined`, sound, () =>
-      readParts(this.#storage, key, parts),
+      read.call(this.#storage, key, parts),
     );
   }
 

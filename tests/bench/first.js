@@ -9,15 +9,23 @@ async function first({ folder, key, query, topK }) {
   const imported = performance.now();
   const files = fileStorage(folder);
   let [bytes, reads] = [0, 0];
-  const read = async (name, range) => {
-    const found = await files.read(name, range);
+  const count = (found) => {
     reads++;
     bytes += found?.length ?? 0;
+  };
+  const read = async (name, range) => {
+    const found = await files.read(name, range);
+    count(found);
+    return found;
+  };
+  const readParts = async (name, parts) => {
+    const found = await files.readParts(name, parts);
+    found?.forEach(count);
     return found;
   };
   const others = Object.fromEntries(['create', 'delete', 'list', 'close'].map((call) =>
     [call, (...given) => files[call](...given)]));
-  const client = new Client({ storage: { ...others, read } });
+  const client = new Client({ storage: { ...others, read, readParts } });
   const index = await client.loadIndex({ indexName: 'bench', indexKey: Buffer.from(key, 'hex') });
   await index.query({ queryVectors: query, topK });
   const seconds = (performance.now() - imported) / 1000;

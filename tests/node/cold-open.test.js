@@ -232,6 +232,50 @@ describe('reads of one object that are asked for in one turn', () => {
     assert.deepEqual(await read(2 * PAGE + 50), [SEALED]);
   });
 
+  test('are one call of a storage that reads parts, of what lies apart', async () => {
+    const { context, ref, plains } = await sealedObject(LENGTHS);
+    const calls = [];
+    const storage = {
+      read: () => assert.fail('the parts are read as such'),
+      readParts: async (key, parts) => {
+        calls.push(parts);
+        return Promise.all(parts.map((part) => context.storage.read(key, part)));
+      },
+    };
+    const object = new PagedReader({ ...context, storage }, ref, new Cache(Infinity).scope());
+    const gathered = new GatheredReader(object);
+    await object.table();
+    calls.length = 0;
+    const chunks = [3, PAGE + 40, PAGE + 41, 3 * PAGE];
+    const read = async () => {
+      const ranges = chunks.map((chunk) => ({ from: at(chunk, 7), to: at(chunk, 99) }));
+      const found = [];
+      await gathered.openAll(0, ranges, (i, pointer) => {
+        found[i] = context.core.bytes(pointer, 92);
+      });
+      assert.deepEqual(found, ranges.map(({ from, to }) => plains[0].slice(from, to)));
+      assert.equal(calls.length, 1);
+      return calls.pop().map(({ length }) => length);
+    };
+    const page = PAGE * HASH;
+    const last = Math.ceil(LENGTHS[0] / PART_CHUNK) % PAGE * HASH;
+    assert.deepEqual(await read(), [page + 4 * SEALED, page, 2 * SEALED, last + SEALED]);
+    assert.deepEqual(await read(), [SEALED, 2 * SEALED, SEALED]);
+    await gathered.openAll(0, [], () => assert.fail());
+    assert.equal(calls.length, 0);
+  });
+
+  test('are over when none of them is at work, though one has failed', async () => {
+    const { gathered, context, ref, key, bytes } = await reader();
+    const broken = Uint8Array.from(bytes);
+    broken[new ObjectLayout(ref).runs(0, 4, 5)[0].at + 99] ^= 1;
+    context.storage.map.set(key, broken);
+    const taken = new Set();
+    const ranges = [2, 4, 30, 60, 4, 199].map((chunk) => ({ from: at(chunk), to: at(chunk, 9) }));
+    await assertCode(gathered.openAll(0, ranges, (i) => taken.add(i)), 'CORRUPTED');
+    assert.deepEqual([...taken].sort(), [0, 2, 3, 5]);
+  });
+
   test('fail where a page is damaged, whichever of its chunks is asked for', async () => {
     const { gathered, context, plains, key, bytes, ref } = await reader({ pages: false });
     const { pageAt } = new ObjectLayout(ref).runs(0, PAGE, PAGE + 1)[0];

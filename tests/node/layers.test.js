@@ -119,12 +119,12 @@ describe('the TypeScript', () => {
     }
   });
 
-  test('storages know no key, no vector and no wasm: only errors, types and their platform', () => {
+  test('storages know no key, no vector and no wasm: errors, types, their platform, how to await all', () => {
     for (const file of TS.filter((name) => name.startsWith('js/storage/'))) {
       for (const target of targets(file)) {
         assert.match(
           target,
-          /^(js\/storage\/[\w-]+\.ts|js\/errors\.ts|types\/api\.ts|node:[\w/]+|idb)$/,
+          /^(js\/storage\/[\w-]+\.ts|js\/(?:errors|all)\.ts|types\/api\.ts|node:[\w/]+|idb)$/,
           file,
         );
       }
