@@ -12,8 +12,8 @@ export interface BlockTable {
   /** Pointers into wasm memory; 0 while not resident. */
   readonly vectors: Uint32Array;
   readonly codes: Uint32Array;
-  /** Whether vectors of a block have been wanted, 1 if so. */
-  readonly visited: Uint8Array;
+  /** How often a row of a block was read by itself. */
+  readonly readAlone: Uint32Array;
 }
 
 /** Cuts runs of rows, given by `starts` per list, into blocks, as the core does. */
@@ -40,8 +40,7 @@ export function cutBlocks({ exports }: Core, starts: Uint32Array, dimension: num
       block++;
     }
   }
-  const visited = new Uint8Array(count);
-  return { list, row, rows, codesAt, vectors: words(), codes: words(), visited };
+  return { list, row, rows, codesAt, vectors: words(), codes: words(), readAlone: words() };
 }
 
 /** The pairs (list u32, rows u32) of the lists section, as words. */

@@ -7,7 +7,7 @@ import type { Allowed } from './filter-rows.js';
 import { late } from './late.js';
 import type { OpenIndex } from './open-index.js';
 import type { QueryPlan } from './query-plan.js';
-import type { Hit, SearchOptions, SearchResult } from './scan.js';
+import type { Hit, SearchOptions } from './scan.js';
 import { search } from './search.js';
 import type { Snapshot } from './snapshot.js';
 import {
@@ -18,8 +18,6 @@ import type { QueryInclude, QueryItem, QueryResult } from '../types/api.js';
 /** A filter's matches are searched exhaustively up to this share of live rows, or this many. */
 const NARROW = 0.01;
 const FEW = 1000;
-/** Queries of one call that are under way at a time. */
-const AT_ONCE = 8;
 
 interface Answers {
   readonly all: QueryItem[][];
@@ -95,32 +93,23 @@ async function toItems(
   return sorted(hits, await allOf(hits.map((hit) => toItem(snapshot, hit, include))));
 }
 
-/** Searches for rows [0, count) of queries, several at a time where they wait for storage. */
+/** Searches for all rows of queries, and has what was asked for of what is found. */
 async function searchAll(
   index: OpenIndex, snapshot: Snapshot, plan: QueryPlan, options: SearchOptions,
   { values, count, dimension }: VectorRows,
 ): Promise<Answers> {
-  const all = new Array<QueryItem[]>(count);
-  let [rowsScanned, exact, next] = [0, true, 0];
-  const take = ({ rowsScanned: rows, exact: isExact }: SearchResult): void => {
-    rowsScanned += rows;
-    exact &&= isExact;
+  const queries = Array.from({ length: count }, (_, q) =>
+    values.subarray(q * dimension, (q + 1) * dimension));
+  const searching = search(snapshot, queries, options, index.cache);
+  const found = searching instanceof Promise ? await searching : searching;
+  const near = found.map(({ hits }) => itemsAtHand(snapshot, hits, plan.include));
+  const all = near.every((items) => items !== undefined) ? near
+    : await allOf(found.map(async ({ hits }, q) =>
+      near[q] ?? toItems(snapshot, hits, plan.include)));
+  return {
+    all, rowsScanned: found.reduce((sum, { rowsScanned }) => sum + rowsScanned, 0),
+    exact: found.every(({ exact }) => exact),
   };
-  const work = async (): Promise<void> => {
-    while (next < count) {
-      throwIfAborted(plan.signal);
-      const q = next++;
-      const query = values.subarray(q * dimension, (q + 1) * dimension);
-      const answer = search(snapshot, query, options, index.cache);
-      const found = answer instanceof Promise ? await answer : answer;
-      take(found);
-      const items = itemsAtHand(snapshot, found.hits, plan.include);
-      all[q] = items ?? await toItems(snapshot, found.hits, plan.include);
-    }
-  };
-  if (count === 1) await work();
-  else await allOf(Array.from({ length: Math.min(count, AT_ONCE) }, work));
-  return { all, rowsScanned, exact };
 }
 
 /** Answers queries from one snapshot. */

@@ -27,7 +27,7 @@ const SCAN = {
 } as const;
 type Field = keyof typeof SCAN;
 /** What a scan may want (enum sv_scan_wants). */
-export const WANTS = { nothing: 0, vectors: 2, room: 3 } as const;
+export const WANTS = { nothing: 0, codes: 1, vectors: 2, room: 3 } as const;
 
 export interface SearchOptions {
   readonly topK: number;

@@ -96,12 +96,6 @@ export class Segment {
     return (this.blocks.rows[block] ?? 0) * (this.config.dimension * 4 + norms);
   }
 
-  /** About what all vectors, codes and signs take in memory. */
-  get memoryBytes(): number {
-    const codes = this.reader.ref.lengths[SECTIONS.codes] ?? 0;
-    return this.rows * (this.config.dimension + 1) * 4 + codes * 1.5;
-  }
-
   #codeLength(block: number): number {
     const { codesAt } = this.blocks;
     return (codesAt[block + 1] ?? 0) - (codesAt[block] ?? 0);

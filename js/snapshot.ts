@@ -83,6 +83,11 @@ export class Snapshot {
   /** Bit per row, 1 for live; undefined when all are. */
   readonly live: Uint8Array | undefined;
   readonly nLists: number;
+  readonly nBlocks: number;
+  /** About what all vectors, codes and signs take in memory. */
+  readonly memoryBytes: number;
+  /** About what of that a scan goes through: codes, or vectors where rows have none. */
+  readonly scannedBytes: number;
   /** Pointers of the block table, of the starts of its groups, and of the live bitmap (or 0). */
   readonly table: number;
   readonly starts: number;
@@ -125,6 +130,12 @@ export class Snapshot {
     this.nOrigins = origins.length;
     this.origins = origins.length === 0 ? 0
       : this.#arena.put(Uint32Array.from(origins, (origin) => this.#arena.put(origin)));
+    this.nBlocks = order.segment.length;
+    // Signs take half of what codes take.
+    const codeBytes = parts.segments.reduce((sum, { reader: { ref } }) =>
+      sum + (ref.lengths[SECTIONS.codes] ?? 0) * 1.5, 0);
+    this.memoryBytes = rows * (manifest.config.dimension + 1) * 4 + codeBytes;
+    this.scannedBytes = this.nOrigins > 0 ? codeBytes : this.memoryBytes;
     this.#watchers = parts.segments.map((_, s) => (block) => this.#setPlace(s, block));
     parts.segments.forEach((segment, s) => {
       segment.watchers.add(this.#watchers[s] ?? (() => undefined));
@@ -184,11 +195,6 @@ export class Snapshot {
     const segment = this.segments[this.#order.segment[at] ?? 0];
     if (!segment) throw new SealvecError('CORRUPTED', 'a block belongs to no segment');
     return { segment, block: this.#order.block[at] ?? 0 };
-  }
-
-  /** About what all vectors, codes and signs take in memory. */
-  get memoryBytes(): number {
-    return this.segments.reduce((sum, segment) => sum + segment.memoryBytes, 0);
   }
 
   /** Which segment a row number belongs to. */
