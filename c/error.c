@@ -10,9 +10,15 @@
 #define _POSIX_C_SOURCE 200112L
 #include <stdlib.h>
 
+#ifdef __wasm__
+#include <malloc.h>
+#endif
+
 #include "internal.h"
 
 #define ALIGNMENT 16u
+#define PAGE 65536u
+#define STEPS 64u
 
 const char *sv_error_meaning(int32_t code) {
   if (code >= 0) return "no error";
@@ -27,6 +33,23 @@ const char *sv_error_meaning(int32_t code) {
   }
 }
 
+#ifdef __wasm__
+
+/* grow_in_steps has the memory grow by a part of itself at least: each time
+ * it grows, its host makes a new buffer for all of it, and collects garbage
+ * once it has counted enough of them. */
+static void grow_in_steps(void) {
+  static size_t known;
+  const size_t pages = __builtin_wasm_memory_size(0);
+  size_t step = 1;
+  if (pages == known) return;
+  known = pages;
+  while (step < pages / STEPS) step *= 2;
+  mallopt(M_GRANULARITY, (int)(step * PAGE));
+}
+
+#endif
+
 void *sv_alloc(size_t size) {
   void *memory = NULL;
   /* The allocator adds its own header: a size that only just fits would wrap
@@ -34,6 +57,9 @@ void *sv_alloc(size_t size) {
   if (size > SIZE_MAX - 4096u) return NULL;
   /* Nothing at all still gets an address, so that NULL always means failure. */
   if (size == 0) size = 1;
+#ifdef __wasm__
+  grow_in_steps();
+#endif
   if (posix_memalign(&memory, ALIGNMENT, size) != 0) return NULL;
   return memory;
 }

@@ -12,8 +12,8 @@ export interface BlockTable {
   /** Pointers into wasm memory; 0 while not resident. */
   readonly vectors: Uint32Array;
   readonly codes: Uint32Array;
-  /** How often a row of a block was read by itself. */
-  readonly readAlone: Uint32Array;
+  /** Whether rows of a block have been read by themselves, 1 if so. */
+  readonly visited: Uint8Array;
 }
 
 /** Cuts runs of rows, given by `starts` per list, into blocks, as the core does. */
@@ -40,7 +40,8 @@ export function cutBlocks({ exports }: Core, starts: Uint32Array, dimension: num
       block++;
     }
   }
-  return { list, row, rows, codesAt, vectors: words(), codes: words(), readAlone: words() };
+  const visited = new Uint8Array(count);
+  return { list, row, rows, codesAt, vectors: words(), codes: words(), visited };
 }
 
 /** The pairs (list u32, rows u32) of the lists section, as words. */

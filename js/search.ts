@@ -12,8 +12,6 @@ import type { Snapshot } from './snapshot.js';
 const WINDOW_BYTES = 8 << 20;
 /** Queries of one call that wait for what is read at a time. */
 const MOST_RUNNING = 64;
-/** The share of a block's rows, read one by one, after which all of it is loaded. */
-const WORTH_ALL = 1 / 8;
 /** Searches whose memory is kept for the next ones. */
 const MOST_IDLE = 16;
 
@@ -82,15 +80,10 @@ async function runBlocks(
   for (const one of missing) one.wants = one.scan.next();
 }
 
-/** Whether so many of its rows were read alone that a block is rather loaded whole. */
-function isWorthAll({ blocks: { readAlone, rows } }: Segment, block: number): boolean {
-  return (readAlone[block] ?? 0) >= (rows[block] ?? 0) * WORTH_ALL;
-}
-
 /**
  * Compares candidates whose vectors are not in memory: by the rows alone, which are read from
- * storage or found in what is left of the cache, or where all fits in that by whole blocks once
- * these are worth it.
+ * storage or found in what is left of the cache, or where all fits in that by whole blocks, from
+ * the second time on that a block is visited.
  */
 async function runCandidates(
   snapshot: Snapshot, running: readonly Running[], whole: boolean, cache: Cache,
@@ -107,9 +100,9 @@ async function runCandidates(
       if (bytes > WINDOW_BYTES) break;
       const rows = one.scan.candidates().filter(({ place }) => {
         const { segment, block } = snapshot.place(place);
-        const isWhole = whole && isWorthAll(segment, block);
-        if (isWhole) blocks.add(place);
-        return !isWhole;
+        const again = whole && segment.blocks.visited[block] === 1;
+        if (again) blocks.add(place);
+        return !again;
       });
       const pointer = arena.take(rows.length * size);
       bytes += rows.length * size;
@@ -119,9 +112,12 @@ async function runCandidates(
         let of = wanted.get(segment);
         if (!of) wanted.set(segment, of = { rows: [], pointers: [] });
         of.rows.push((segment.blocks.row[block] ?? 0) + row);
-        segment.blocks.readAlone[block] = (segment.blocks.readAlone[block] ?? 0) + 1;
         of.pointers.push(pointer + i * size);
       });
+    }
+    for (const { place } of compared.flatMap(({ rows }) => rows)) {
+      const { segment, block } = snapshot.place(place);
+      segment.blocks.visited[block] = 1;
     }
     const reading = Array.from(wanted, ([segment, { rows, pointers }]) =>
       whole ? segment.openRows(rows, pointers) : segment.near.open(rows, pointers));
