@@ -2,7 +2,11 @@
  * error.c: what error codes mean, and the only allocator.
  *
  * 1. Meanings come from SV_ERROR_LIST, so a code without one cannot exist.
- * 2. Everything that is allocated here, libsodium's Argon2 apart, goes through
+ * 2. Wasm memory grows by a part of itself at least (sv_alloc). Each time it
+ *    grows its host makes a new buffer of all of it, and such a buffer counts
+ *    against what the host may hold before it collects garbage: 780 times for
+ *    200 MB, when it grew by 300 kB each.
+ * 3. Everything that is allocated here, libsodium's Argon2 apart, goes through
  *    sv_alloc, so that alignment for v128 loads is settled once and tests can
  *    count and fail it.
  */
@@ -17,7 +21,7 @@
 #include "internal.h"
 
 #define ALIGNMENT 16u
-#define PAGE 65536u
+#define PAGE 65536u /* of wasm memory */
 #define STEPS 64u
 
 const char *sv_error_meaning(int32_t code) {
@@ -35,9 +39,7 @@ const char *sv_error_meaning(int32_t code) {
 
 #ifdef __wasm__
 
-/* grow_in_steps has the memory grow by a part of itself at least: each time
- * it grows, its host makes a new buffer for all of it, and collects garbage
- * once it has counted enough of them. */
+/* grow_in_steps sets what the memory grows by at least. */
 static void grow_in_steps(void) {
   static size_t known;
   const size_t pages = __builtin_wasm_memory_size(0);

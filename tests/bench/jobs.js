@@ -12,7 +12,7 @@ const BATCH = 10_000;
 const HELD_OUT = 500;
 /** Filtered queries that are compared with brute force. */
 const FILTERED_CHECKED = 1000;
-/** What a limited cache holds over the codes alone, and queries and rounds of it. */
+/** What a limited cache holds over codes alone: ids and hashes; and queries and rounds of it. */
 const LIMITED_ROOM = 1.3;
 const LIMITED_ASKED = 1000;
 const LIMITED_ROUNDS = 4;
