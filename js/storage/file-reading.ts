@@ -104,13 +104,15 @@ export class FileReader {
   /** readParts gives parts of a file; undefined when the key is a folder's. */
   async readParts(key: string, parts: readonly Part[]): Promise<Uint8Array[] | undefined> {
     return this.#use(key, async (file) => {
-      const read: (Uint8Array | undefined)[] = [];
-      const others: Promise<void>[] = [];
+      const read = new Array<Uint8Array | undefined>(parts.length);
+      const away: (readonly [number, Part])[] = [];
       for (const [i, part] of parts.entries()) {
         if (this.#isHere(part)) read[i] = this.#readHere(file, part, this.#take(part.length));
-        else others.push(readOpen(file, part).then((bytes) => { read[i] = bytes; }));
+        else away.push([i, part]);
       }
-      if (others.length > 0) await allOf(others);
+      if (away.length > 0) {
+        await allOf(away.map(async ([i, part]) => { read[i] = await readOpen(file, part); }));
+      }
       return read.every((bytes) => bytes !== undefined) ? read : undefined;
     });
   }
