@@ -2,7 +2,8 @@
  * Reads of one object that are asked for in one turn, gathered: they are one call of the storage,
  * and a chunk of which several are to have a part is opened once.
  */
-import type { ObjectReader, ObjectRef, Span } from './object.js';
+import type { ObjectRef, Span } from './object.js';
+import type { PagedReader } from './paged-reader.js';
 
 /** Plain bytes that are read and opened at once, at most, unless one asks for more. */
 const MOST_BYTES = 1 << 20;
@@ -25,10 +26,10 @@ interface Asked extends Range {
 export class GatheredReader {
   readonly ref: ObjectRef;
   readonly chunkBytes: (section: number) => number;
-  readonly #reader: ObjectReader;
+  readonly #reader: PagedReader;
   #asked: Asked[] = [];
 
-  constructor(reader: ObjectReader) {
+  constructor(reader: PagedReader) {
     this.#reader = reader;
     this.ref = reader.ref;
     this.chunkBytes = (section) => reader.chunkBytes(section);

@@ -20,17 +20,13 @@ import type { Core } from './core.js';
 import { hash } from './crypto.js';
 import { SealvecError } from './errors.js';
 import type { ObjectKeyring } from './object-keys.js';
-import { type ChunkRun, HASH, HEADER, ObjectLayout, PAGE } from './object-layout.js';
+import { type ChunkRun, HASH, HEADER, ObjectLayout, OVERHEAD, PAGE } from './object-layout.js';
 import { FORMAT_VERSION, SUITE } from './version.js';
-import { readParts } from './stored-parts.js';
-import type { ErrorCode, Part, Storage } from '../types/api.js';
+import type { ErrorCode, Storage } from '../types/api.js';
 import type { ObjectRef, ObjectType } from '../types/format.js';
 
 export type { ObjectRef };
 
-/** Bytes between two parts of an object that are rather read along. */
-const GAP_BYTES = 16_384;
-const EMPTY = new Uint8Array();
 const MAGIC = new TextEncoder().encode('SVOBJECT');
 
 export const OBJECT_TYPES: Readonly<Record<ObjectType, number>> =
@@ -85,44 +81,40 @@ export interface Span {
   readonly end: number;
 }
 
-/** Chunks as they were stored, and the hashes they must have. */
-interface SealedRun extends Pick<ChunkRun, 'first' | 'count'> {
+/** Chunks as they were stored, and the page with the hashes they must have. */
+export interface SealedRun extends Pick<ChunkRun, 'first' | 'count'> {
   readonly sealed: Uint8Array;
-  readonly hashes: Uint8Array;
+  readonly page: Uint8Array;
 }
 
-/** Chunks of a section that were read and not opened yet. */
+/** Chunks of a section that were read and not opened yet; of the first, bytes from `from` on. */
 export interface Sealed {
   readonly section: number;
+  readonly from: number;
   readonly count: number;
   readonly runs: readonly SealedRun[];
-}
-
-/** Those of which plain bytes from `from` on were asked for. */
-export interface SealedRange extends Sealed {
-  readonly from: number;
 }
 
 /** Reads byte ranges of the sections of one object, checking all it reads. */
 export class ObjectReader {
   readonly ref: ObjectRef;
   readonly context: ObjectContext;
-  readonly #key: string;
-  readonly #layout: ObjectLayout;
+  protected readonly key: string;
+  protected readonly layout: ObjectLayout;
   readonly #header: Uint8Array;
   #table: Promise<Uint8Array> | undefined;
 
   constructor(context: ObjectContext, ref: ObjectRef) {
     this.context = context;
     this.ref = ref;
-    this.#key = objectKey(context.indexId, ref.id);
-    this.#layout = new ObjectLayout(ref);
-    this.#header = objectHeader(context.indexId, ref, this.#layout.chunks);
+    this.key = objectKey(context.indexId, ref.id);
+    this.layout = new ObjectLayout(ref);
+    this.#header = objectHeader(context.indexId, ref, this.layout.chunks);
   }
 
   /** Plain bytes of the chunks of a section but for the last. */
   chunkBytes(section: number): number {
-    return this.#layout.sections[section]?.chunkBytes ?? 1;
+    return this.layout.sections[section]?.chunkBytes ?? 1;
   }
 
   /** The chunks that hold plain bytes [from, to) of a section, which must have them. */
@@ -137,21 +129,23 @@ export class ObjectReader {
   }
 
   #fail(why: string, code: ErrorCode = 'CORRUPTED'): never {
-    throw new SealvecError(code, `object ${this.#key} ${why}`);
+    throw new SealvecError(code, `object ${this.key} ${why}`);
   }
 
-  /** Bytes as they are stored, those of each part. */
-  async #read(parts: readonly Part[]): Promise<Uint8Array[]> {
-    const read = await readParts(this.context.storage, this.#key, parts);
-    if (!read) this.#fail('is gone', 'NOT_FOUND');
-    if (read.some((bytes, i) => bytes.length !== parts[i]?.length)) this.#fail('is too short');
-    return read;
+  /** Bytes as they are stored, if they are as many as were asked for. */
+  protected checkRead(bytes: Uint8Array | undefined, length: number): Uint8Array {
+    if (bytes?.length === length) return bytes;
+    return bytes ? this.#fail('is too short') : this.#fail('is gone', 'NOT_FOUND');
+  }
+
+  async #readStored(offset: number, length: number): Promise<Uint8Array> {
+    return this.checkRead(await this.context.storage.read(this.key, { offset, length }), length);
   }
 
   /** Reads and checks the header and the table of hashes, once. */
   async table(): Promise<Uint8Array> {
     const read = async (): Promise<Uint8Array> => {
-      const [bytes = EMPTY] = await this.#read([{ offset: 0, length: this.#layout.head }]);
+      const bytes = await this.#readStored(0, this.layout.head);
       this.#expect(bytes.subarray(0, HEADER), this.#header);
       this.#expect(hash(this.context.core, bytes), this.ref.tableHash);
       return bytes.slice(HEADER);
@@ -163,92 +157,66 @@ export class ObjectReader {
     return this.#table;
   }
 
-  /** A page of hashes that need not be read. */
-  protected knownPage(_page: number): Uint8Array | undefined {
-    return undefined;
+  /** Checks a page that was read. */
+  protected checkPage(table: Uint8Array, page: number, bytes: Uint8Array): Uint8Array {
+    this.#expect(hash(this.context.core, bytes), table.subarray(page * HASH, (page + 1) * HASH));
+    return bytes;
   }
 
-  /** Told of a page that was read and checked. */
-  protected tookPage(_section: number, _page: number, _bytes: Uint8Array): void {
-    // Kept by readers of single chunks.
-  }
-
-  /** Reads chunks, and the pages that have their hashes unless these are known. */
-  async fetchSpans(section: number, spans: readonly Span[]): Promise<Sealed> {
-    const runs = spans.flatMap(({ first, end }) => this.#layout.runs(section, first, end));
-    const table = this.#table ? await this.#table : await this.table();
-    const pages = new Map<number, Uint8Array | undefined>();
-    const wanted: Part[] = [];
-    for (const { page, pageAt, pageBytes, at, bytes } of runs) {
-      if (!pages.has(page)) {
-        pages.set(page, this.knownPage(page));
-        if (!pages.get(page)) wanted.push({ offset: pageAt, length: pageBytes });
-      }
-      wanted.push({ offset: at, length: bytes });
-    }
-    const parts = joinParts(wanted);
-    const cut = cutter(parts, await this.#read(parts));
-    let count = 0;
-    const sealed = runs.map(({ first, count: n, page, pageAt, pageBytes, at, bytes }) => {
-      let hashes = pages.get(page);
-      if (!hashes) {
-        hashes = cut(pageAt, pageBytes);
-        const expected = table.subarray(page * HASH, (page + 1) * HASH);
-        this.#expect(hash(this.context.core, hashes), expected);
-        pages.set(page, hashes);
-        this.tookPage(section, page, hashes);
-      }
-      count += n;
-      const from = first % PAGE * HASH;
-      return {
-        first, count: n, sealed: cut(at, bytes), hashes: hashes.subarray(from, from + n * HASH),
-      };
-    });
-    return { section, count, runs: sealed };
+  /** Reads chunks and their pages, which lie one after another. */
+  protected async readRuns(_section: number, runs: readonly ChunkRun[]): Promise<SealedRun[]> {
+    const [head, last] = [runs[0], runs.at(-1)];
+    if (!head || !last) return [];
+    const begin = head.pageAt;
+    const table = await this.table();
+    const bytes = await this.#readStored(begin, last.at + last.bytes - begin);
+    const cut = (at: number, length: number): Uint8Array =>
+      bytes.subarray(at - begin, at - begin + length);
+    return runs.map((run) => ({
+      ...run, sealed: cut(run.at, run.bytes),
+      page: this.checkPage(table, run.page, cut(run.pageAt, run.pageBytes)),
+    }));
   }
 
   /** Reads the chunks that hold plain bytes [from, to) of a section, still sealed. */
-  async fetch(section: number, from: number, to: number): Promise<SealedRange> {
-    return { ...await this.fetchSpans(section, [this.span(section, from, to)]), from };
+  async fetch(section: number, from: number, to: number): Promise<Sealed> {
+    const { first, end } = this.span(section, from, to);
+    const runs = await this.readRuns(section, this.layout.runs(section, first, end));
+    return { section, from, count: end - first, runs };
   }
 
   /**
-   * Opens all chunks that were fetched, one after another, and hands the place of the first in wasm
+   * Opens what was read, one chunk after another, and hands the place of the first byte in wasm
    * memory to `use`, which must take what it wants before it returns.
    */
-  openSealed<T>({ section, count, runs }: Sealed, use: (pointer: number) => T): T {
+  openSealed<T>({ section, from, count, runs }: Sealed, use: (pointer: number) => T): T {
     const { core, keyring } = this.context;
     const { objects } = keyring.keys(this.ref.epoch);
     const [length, size] = [this.ref.lengths[section] ?? 0, this.chunkBytes(section)];
     return core.withScratch((s) => {
       const header = s.put(this.#header);
       const out = s.take(count * size);
-      const sealedAt = s.take(Math.max(0, ...runs.map(({ sealed }) => sealed.length)));
-      const hashesAt = s.take(PAGE * HASH);
+      const pageAt = s.take(PAGE * HASH);
+      const sealedAt = s.take(Math.min(count, PAGE) * (size + OVERHEAD));
       let to = out;
-      for (const { first, count: n, sealed, hashes } of runs) {
+      for (const { first, count: n, sealed, page } of runs) {
         core.write(sealedAt, sealed);
-        core.write(hashesAt, hashes);
+        core.write(pageAt, page);
         core.check(core.exports.sv_open_chunks(
           objects.pointer, header, HEADER, section, length, size, first, n,
-          sealedAt, sealed.length, hashesAt, to,
-        ), `object ${this.#key}`);
+          sealedAt, sealed.length, pageAt + first % PAGE * HASH, to,
+        ), `object ${this.key}`);
         to += n * size;
       }
-      return use(out);
+      return use(out + from % size);
     });
-  }
-
-  /** As openSealed, with the place of the first byte that was asked for. */
-  openFetched<T>(range: SealedRange, use: (pointer: number) => T): T {
-    return this.openSealed(range, (out) => use(out + range.from % this.chunkBytes(range.section)));
   }
 
   /** Fetches and opens plain bytes [from, to) of a section. */
   async open<T>(
     section: number, from: number, to: number, use: (pointer: number) => T,
   ): Promise<T> {
-    return this.openFetched(await this.fetch(section, from, to), use);
+    return this.openSealed(await this.fetch(section, from, to), use);
   }
 }
 
@@ -258,30 +226,4 @@ export async function readBytes(
 ): Promise<Uint8Array> {
   const { core } = reader.context;
   return reader.open(section, from, to, (pointer) => core.bytes(pointer, to - from));
-}
-
-/** Parts (ascending) of which those that lie near each other are one. */
-function joinParts(parts: readonly Part[]): Part[] {
-  const joined: { offset: number; length: number }[] = [];
-  for (const { offset, length } of parts) {
-    const last = joined.at(-1);
-    if (last && offset - last.offset - last.length <= GAP_BYTES) {
-      last.length = offset + length - last.offset;
-    } else {
-      joined.push({ offset, length });
-    }
-  }
-  return joined;
-}
-
-/** Cuts bytes that lie `at` in an object (ascending) out of the parts that were read of it. */
-function cutter(
-  parts: readonly Part[], read: readonly Uint8Array[],
-): (at: number, length: number) => Uint8Array {
-  let i = 0;
-  return (at, length) => {
-    while (at >= (parts[i]?.offset ?? 0) + (parts[i]?.length ?? Infinity)) i++;
-    const from = at - (parts[i]?.offset ?? 0);
-    return (read[i] ?? EMPTY).subarray(from, from + length);
-  };
 }

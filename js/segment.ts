@@ -45,7 +45,7 @@ export class Segment {
   readonly #sections: Sections;
 
   private constructor(
-    reader: ObjectReader, entry: SegmentEntry, config: IndexConfig, cache: CacheScope,
+    reader: PagedReader, entry: SegmentEntry, config: IndexConfig, cache: CacheScope,
     starts: Uint32Array, origin: Float32Array,
   ) {
     this.reader = reader;

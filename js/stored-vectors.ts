@@ -1,7 +1,7 @@
 /** Stored vectors out of a segment, in windows that are opened while the next is being read. */
 import type { Core } from './core.js';
 import { type IndexConfig, SECTIONS, vectorBytes } from './manifest.js';
-import { type ObjectContext, ObjectReader, type SealedRange } from './object.js';
+import { type ObjectContext, ObjectReader, type Sealed } from './object.js';
 import type { Picks } from '../types/protocol.js';
 
 /** Bytes of sealed vectors opened at a time. */
@@ -55,7 +55,7 @@ export async function readVectors(
     const reader = new ObjectReader(context, entry.object);
     return cutWindows(rows, config).map((window) => ({ reader, window }));
   });
-  const fetch = (at: number): Promise<SealedRange> | undefined => {
+  const fetch = (at: number): Promise<Sealed> | undefined => {
     const one = windows[at];
     const range =
       one?.reader.fetch(SECTIONS.vectors, one.window.from * size, one.window.to * size);
@@ -69,7 +69,7 @@ export async function readVectors(
     next = fetch(i + 1);
     if (!range) return;
     const target = out + done * config.dimension * 4;
-    reader.openFetched(range, (plain) => takeRows(context.core, config, window, plain, target));
+    reader.openSealed(range, (plain) => takeRows(context.core, config, window, plain, target));
     done += window.rows.length;
     await onRows?.(done);
   }

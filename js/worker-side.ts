@@ -8,56 +8,45 @@ import { toWire } from './errors.js';
 import { WorkerKeyring } from './object-keys.js';
 import { stretch } from './stretch.js';
 import { TrainingTasks } from './training-tasks.js';
-import type { Storage } from '../types/api.js';
+import type { Part, Storage } from '../types/api.js';
 import type { Reply, Request, WireError } from '../types/protocol.js';
 
 type Start = Extract<Request, { type: 'start' }>;
 type Bytes = Extract<Request, { type: 'bytes' }>;
 
-interface Waiting {
-  readonly resolve: (bytes: Uint8Array | undefined) => void;
-  readonly reject: (error: unknown) => void;
-}
-
 /** What a read failed of on the other side, to be sent back as it came. */
-class RemoteError {
+interface RemoteError {
   readonly wire: WireError;
-
-  constructor(wire: WireError) {
-    this.wire = wire;
-  }
 }
 
 /** Reads go to the other side; a worker writes nothing itself. */
 class RemoteStorage implements Pick<Storage, 'read'> {
   readonly #post: (reply: Reply) => void;
-  readonly #waiting = new Map<number, Waiting>();
+  readonly #waiting = new Map<number, (answer: Bytes) => void>();
   #next = 0;
 
   constructor(post: (reply: Reply) => void) {
     this.#post = post;
   }
 
-  async read(
-    key: string, range?: { offset: number; length: number },
-  ): Promise<Uint8Array | undefined> {
+  async read(key: string, range?: Part): Promise<Uint8Array | undefined> {
     const id = this.#next++;
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
+    const { bytes, error } = await new Promise<Bytes>((resolve) => {
+      this.#waiting.set(id, resolve);
       this.#post({ type: 'read', id, key, range });
     });
+    if (error) throw { wire: error } satisfies RemoteError;
+    return bytes;
   }
 
-  arrived({ id, bytes, error }: Bytes): void {
-    const waiting = this.#waiting.get(id);
-    this.#waiting.delete(id);
-    if (error) waiting?.reject(new RemoteError(error));
-    else waiting?.resolve(bytes);
+  arrived(answer: Bytes): void {
+    this.#waiting.get(answer.id)?.(answer);
+    this.#waiting.delete(answer.id);
   }
 }
 
-/** At most this many progress messages a second. */
-const PROGRESS_INTERVAL = 20;
+/** Milliseconds between two progress messages at least. */
+const PROGRESS_INTERVAL = 50;
 
 class WorkerSide {
   readonly #endpoint: Endpoint;
@@ -94,7 +83,7 @@ class WorkerSide {
       const result = await this.#tasks?.run(request.task);
       this.#post({ type: 'done', result, memory: this.#memory }, buffersOf(result));
     } catch (error) {
-      const wire = error instanceof RemoteError ? error.wire : toWire(error);
+      const { wire = toWire(error) } = error as Partial<RemoteError>;
       this.#post({ type: 'failed', error: wire, memory: this.#memory });
     }
   }
@@ -106,7 +95,7 @@ class WorkerSide {
     const context = { core, keyring, storage: this.#storage, indexId };
     this.#tasks = new TrainingTasks(context, config, async (fraction) => {
       const now = Date.now();
-      if (now - this.#told < 1000 / PROGRESS_INTERVAL) return;
+      if (now - this.#told < PROGRESS_INTERVAL) return;
       this.#told = now;
       this.#post({ type: 'progress', fraction });
     });
