@@ -145,13 +145,14 @@ function printUse({ rows, dim, untrained, trained, searches, opens, heldOut }) {
   line('held out', `rows kept out of the index, targetRecall 0.9, 0.95, 0.99: recall ${recalls}`);
 }
 
-function printMore({ one, filters, batched }) {
-  for (const { share, recall, perSecond } of filters) {
+function printMore({ filters, batches }) {
+  for (const { share, recall, perSecond, ratio } of filters) {
     line('filtered', `to ${percent(share)}: recall ${recall.toFixed(4)}, ${whole(perSecond)} ` +
-      `queries/s, ${(one / perSecond).toFixed(2)} times the time of one without`);
+      `queries/s, ${(1 / ratio).toFixed(2)} times the time of one without, in turn`);
   }
-  line('batches', `of 100: ${whole(batched)} queries/s, ${(batched / one).toFixed(2)} times those ` +
-    `asked one by one (${whole(one)})`);
+  const { perSecond, ratio } = batches;
+  line('batches', `of 100: ${whole(perSecond)} queries/s, ${ratio.toFixed(2)} times those asked one ` +
+    'by one, in turn');
 }
 
 /** Measures twice, in processes that build the two in one order and in the other. */
