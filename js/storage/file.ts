@@ -108,16 +108,16 @@ class FileStorage implements Storage {
 
   async delete(keys: string[]): Promise<void> {
     checkKeys(keys);
-    const paths = keys.map((key) => pathOf(this.#root, key));
+    const doomed = keys.map((key) => ({ key, path: pathOf(this.#root, key) }));
     return this.#run('delete', async () => {
       const failures: unknown[] = [];
-      for (const [i, path] of paths.entries()) {
+      for (const { key, path } of doomed) {
         await unlink(path).catch((error: unknown) => {
           if (!NO_OBJECT.has(codeOf(error))) failures.push(error);
         });
-        this.#files.forget(keys[i] ?? '');
+        this.#files.forget(key);
       }
-      await this.#prune(new Set(paths.map(dirname)));
+      await this.#prune(new Set(doomed.map(({ path }) => dirname(path))));
       if (failures.length > 0) throw failures[0];
     });
   }
