@@ -7,7 +7,8 @@
  *     sums of each weight are shifted once per row: 12 operations for 32
  *     products, as many as bytes would take, from half the memory.
  *  2. Rows that lie side by side are tested where they are; of others four are
- *     gathered first.
+ *     gathered first, but one or two, as a narrow filter leaves of a block, are
+ *     tested one by one.
  *  3. Kernels are functions that are not inlined; see sieve.c.
  */
 #include "sv.h"
