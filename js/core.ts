@@ -16,6 +16,9 @@ const MEANING_BYTES = 64;
 
 type Plain = Uint8Array | Float32Array | Uint32Array | Float64Array;
 
+/** Bytes for what calls need while they run: what has no room there is allocated. */
+const PILE = 1 << 17;
+
 /** Memory taken piece by piece, and wiped and freed at once. */
 export class Arena {
   readonly #core: Core;
@@ -27,6 +30,8 @@ export class Arena {
 
   /** Uninitialised bytes, aligned to 16. */
   take(size: number): number {
+    const piled = this.#core.pile(this, size);
+    if (piled) return piled;
     const pointer = this.#core.alloc(Math.max(size, 1));
     this.#taken.push([pointer, size]);
     return pointer;
@@ -48,9 +53,16 @@ export class Core {
   readonly exports: CoreExports;
   #bytes!: Uint8Array;
   #view!: DataView;
+  /** The innermost scratch memory, which alone may take from the pile. */
+  #scratch: Arena | undefined;
+  /** The first byte of the pile that is free, and its end. */
+  #top: number;
+  readonly #end: number;
 
   private constructor(exports: CoreExports) {
     this.exports = exports;
+    this.#top = this.alloc(PILE);
+    this.#end = this.#top + PILE;
     this.#look();
   }
 
@@ -87,8 +99,16 @@ export class Core {
   /** Wipes and gives back memory of this size. */
   release(pointer: number, size: number): void {
     if (pointer === 0) return;
-    this.exports.sv_wipe(pointer, size);
+    this.fill(pointer, size, 0);
     this.exports.sv_free(pointer);
+  }
+
+  /** Bytes of the pile, aligned to 16; 0 when it has no room, or others have theirs on top. */
+  pile(arena: Arena, size: number): number {
+    if (arena !== this.#scratch || size > this.#end - this.#top) return 0;
+    const pointer = this.#top;
+    this.#top += size + (-size & 15);
+    return pointer;
   }
 
   write(pointer: number, data: Plain): void {
@@ -144,11 +164,15 @@ export class Core {
 
   /** Runs fn with memory that is wiped and freed when it returns or throws. */
   withScratch<T>(fn: (scratch: Arena) => T): T {
-    const arena = new Arena(this);
+    const [outer, from] = [this.#scratch, this.#top];
+    const arena = this.#scratch = new Arena(this);
     try {
       return fn(arena);
     } finally {
       arena.free();
+      this.fill(from, this.#top - from, 0);
+      this.#top = from;
+      this.#scratch = outer;
     }
   }
 
