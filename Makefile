@@ -204,7 +204,7 @@ build/js/.ready: node_modules/.ready Makefile $(js_sources)
 	  --outdir=build/js --format=esm)
 	@touch $@
 
-# What is bundled: the same files, with another platform and other assets in place of Node's, and
+# What is bundled: the same files, with another platform, other assets and parts in place, and
 # with the core and the worker as texts. $(call variant,NAME,FROM:TO ...,WORKER)
 define variant
 	@rm -rf build/$(1) && cp -r build/js build/$(1)
@@ -219,13 +219,16 @@ embedded = const [core, worker] = process.argv.slice(1).map((name) => fs.readFil
 # The parts of a page that are loaded late import its entry, whose files are then one: esbuild cuts
 # where what is shared begins. It would drop such an import from a package without side effects.
 workers := dist/training-worker.js dist/training-worker-node.js
+at_once := parts-at-once:parts filtering-at-once:filtering
 build/variants: build/js/.ready build/js/sealvec.wasm $(workers) Makefile
 	$(call variant,browser,platform-browser:platform assets-browser:assets,training-worker)
 	@cd build/browser && for part in reading writing managing training filter-rows; do \
 	  { echo 'import "./index.js";'; cat $$part.js; } >$$part.new && mv $$part.new $$part.js; done
 	@echo '{ "type": "module" }' >build/browser/package.json
-	$(call variant,inline,assets-inline:assets,training-worker-node)
-	$(call variant,browser-inline,platform-browser:platform assets-browser-inline:assets,training-worker)
+	$(call variant,node,$(at_once),training-worker-node)
+	$(call variant,inline,assets-inline:assets $(at_once),training-worker-node)
+	$(call variant,browser-inline,platform-browser:platform assets-browser-inline:assets \
+	  $(at_once),training-worker)
 	@touch $@
 
 bundle := $(esbuild) --bundle --minify --legal-comments=none '--external:node:*'
@@ -240,9 +243,9 @@ node_cjs := --platform=node --format=cjs --define:import.meta.url=sealvec_file_u
   '--banner:js="use strict";const sealvec_file_url=$(file_url);'
 dist/.ready: build/variants Makefile
 	@find dist -maxdepth 1 -name '*.js' ! -name 'training-worker*' -delete
-	$(call run,esbuild dist/sealvec.js,$(bundle) build/js/index.js --format=esm \
+	$(call run,esbuild dist/sealvec.js,$(bundle) build/node/index.js --format=esm \
 	  --platform=node --outfile=dist/sealvec.js)
-	$(call run,esbuild dist/sealvec.cjs,$(bundle) build/js/index.js $(node_cjs) \
+	$(call run,esbuild dist/sealvec.cjs,$(bundle) build/node/index.js $(node_cjs) \
 	  --outfile=dist/sealvec.cjs)
 	$(call run,esbuild dist/browser.js,$(bundle) browser=build/browser/index.js --format=esm \
 	  --platform=browser --splitting --outdir=dist)

@@ -16,9 +16,6 @@ const MEANING_BYTES = 64;
 
 type Plain = Uint8Array | Float32Array | Uint32Array | Float64Array;
 
-/** Bytes for what calls need while they run: what has no room there is allocated. */
-const PILE = 1 << 17;
-
 /** Memory taken piece by piece, and wiped and freed at once. */
 export class Arena {
   readonly #core: Core;
@@ -30,8 +27,6 @@ export class Arena {
 
   /** Uninitialised bytes, aligned to 16. */
   take(size: number): number {
-    const piled = this.#core.pile(this, size);
-    if (piled) return piled;
     const pointer = this.#core.alloc(Math.max(size, 1));
     this.#taken.push([pointer, size]);
     return pointer;
@@ -53,17 +48,9 @@ export class Core {
   readonly exports: CoreExports;
   #bytes!: Uint8Array;
   #view!: DataView;
-  /** The innermost scratch memory, which alone may take from the pile. */
-  #scratch: Arena | undefined;
-  /** The first byte of the pile that is free, and its end. */
-  #top: number;
-  readonly #end: number;
 
-  private constructor(exports: CoreExports) {
+  protected constructor(exports: CoreExports) {
     this.exports = exports;
-    this.#top = this.alloc(PILE);
-    this.#end = this.#top + PILE;
-    this.#look();
   }
 
   /** One instance of the compiled core, with a memory of its own. */
@@ -73,7 +60,9 @@ export class Core {
     const instance = await WebAssembly.instantiate(module, { env });
     const exports = instance.exports as unknown as CoreExports;
     exports._initialize?.();
-    return core = new Core(exports);
+    core = new this(exports);
+    core.#look();
+    return core;
   }
 
   /** Takes views of the memory as it is now. */
@@ -99,16 +88,8 @@ export class Core {
   /** Wipes and gives back memory of this size. */
   release(pointer: number, size: number): void {
     if (pointer === 0) return;
-    this.fill(pointer, size, 0);
+    this.clear(pointer, size);
     this.exports.sv_free(pointer);
-  }
-
-  /** Bytes of the pile, aligned to 16; 0 when it has no room, or others have theirs on top. */
-  pile(arena: Arena, size: number): number {
-    if (arena !== this.#scratch || size > this.#end - this.#top) return 0;
-    const pointer = this.#top;
-    this.#top += size + (-size & 15);
-    return pointer;
   }
 
   write(pointer: number, data: Plain): void {
@@ -148,8 +129,8 @@ export class Core {
     this.#view.setUint32(pointer, value, true);
   }
 
-  fill(pointer: number, length: number, value: number): void {
-    this.#bytes.fill(value, pointer, pointer + length);
+  clear(pointer: number, length: number): void {
+    this.#bytes.fill(0, pointer, pointer + length);
   }
 
   /** Copies inside wasm memory; the ranges may overlap. */
@@ -164,21 +145,17 @@ export class Core {
 
   /** Runs fn with memory that is wiped and freed when it returns or throws. */
   withScratch<T>(fn: (scratch: Arena) => T): T {
-    const [outer, from] = [this.#scratch, this.#top];
-    const arena = this.#scratch = new Arena(this);
+    const arena = new Arena(this);
     try {
       return fn(arena);
     } finally {
       arena.free();
-      this.fill(from, this.#top - from, 0);
-      this.#top = from;
-      this.#scratch = outer;
     }
   }
 
   /** Zeroes all memory, stack and freed blocks among it; the instance is of no use afterwards. */
   wipe(): void {
-    this.fill(0, this.memoryBytes, 0);
+    this.clear(0, this.memoryBytes);
   }
 
   /** Turns a negative code into the error it stands for; `what` names the object or argument. */

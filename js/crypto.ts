@@ -43,7 +43,7 @@ export function exposed({ core, pointer }: Secret): Uint8Array {
 
 /** Zeroes what calls have left on the stack: parts of keys among other things. */
 export function wipeStack(core: Core): void {
-  core.fill(0, STACK, 0);
+  core.clear(0, STACK);
 }
 
 function context(label: string, data: Uint8Array): Uint8Array {

@@ -68,7 +68,7 @@ export class Lloyd {
     this.centroids = arena.take(k * dim * 4);
     const state = arena.take(KMEANS.size);
     this.#state = state;
-    core.fill(state, KMEANS.size, 0);
+    core.clear(state, KMEANS.size);
     core.write(state, Uint32Array.of(n, dim, k, nGroups, options.maxIters));
     const { tolerance, stall, balance } = options;
     core.write(state + KMEANS.tolerance, Float32Array.of(tolerance, stall, balance));

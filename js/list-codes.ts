@@ -41,7 +41,7 @@ export class RankedLists extends Clustering {
       const rows = s.put(centroids);
       core.exports.sv_codes_origin(0, rows, nLists, dimension, origin);
       encode(0, rows, dimension, starts, 1, origin, codes + head);
-      core.fill(codes, head, 0);
+      core.clear(codes, head);
       core.move(codes, origin, dimension * 4);
       return codes;
     });

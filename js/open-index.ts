@@ -4,12 +4,13 @@
  */
 import type { Bounds } from './bounds.js';
 import { Cache } from './cache.js';
-import { Core } from './core.js';
+import type { Core } from './core.js';
 import { wipeStack } from './crypto.js';
 import { SealvecError } from './errors.js';
 import type { Manifest } from './manifest.js';
 import { MAX_ATTEMPTS } from './newest.js';
 import { isGone, missing } from './object.js';
+import { PiledCore } from './piled-core.js';
 import { Snapshot } from './snapshot.js';
 import { IndexStore } from './store.js';
 import type { CallKey } from './validate.js';
@@ -46,7 +47,7 @@ export class OpenIndex {
   static async open(
     module: WebAssembly.Module | Promise<WebAssembly.Module>, options: OpenOptions,
   ): Promise<OpenIndex> {
-    const making = Promise.resolve(module).then((compiled) => Core.instantiate(compiled));
+    const making = Promise.resolve(module).then((compiled) => PiledCore.instantiate(compiled));
     const { storage, indexName, key, bounds } = options;
     try {
       const store = await IndexStore.open(making, storage, indexName, key, bounds);

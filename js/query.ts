@@ -4,7 +4,7 @@ import { allOf } from './all.js';
 import { SealvecError } from './errors.js';
 import type { Query } from './filter-reader.js';
 import type { Allowed } from './filter-rows.js';
-import { late } from './late.js';
+import { filtering } from './filtering.js';
 import type { OpenIndex } from './open-index.js';
 import type { QueryPlan } from './query-plan.js';
 import type { Hit, SearchOptions } from './scan.js';
@@ -30,7 +30,7 @@ async function filterRows(
   snapshot: Snapshot, filter: Query, signal: QueryPlan['signal'],
 ): Promise<Allowed> {
   throwIfAborted(signal);
-  const { allowedRows } = await late(() => import('./filter-rows.js'));
+  const { allowedRows } = await filtering();
   return allowedRows(snapshot, filter);
 }
 

@@ -108,7 +108,7 @@ export class Scan {
     this.#pointer = this.#arena.take(
       Object.values(sizes).reduce((sum, size) => sum + aligned(size), head),
     );
-    core.fill(this.#pointer, SCAN.size, 0);
+    core.clear(this.#pointer, SCAN.size);
     let at = this.#pointer + head;
     for (const [field, size] of Object.entries(sizes)) {
       if (size > 0) this.#set(field as Field, at);

@@ -162,7 +162,7 @@ export class Segment {
     return this.#hold(codes, block, this.codeBytes(block), (pointer) =>
       this.#gathered.open(SECTIONS.codes, from, from + length, (plain) => {
         core.move(pointer, plain, length);
-        core.fill(pointer + length, this.#signLength(block), 0);
+        core.clear(pointer + length, this.#signLength(block));
       }));
   }
 
