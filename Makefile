@@ -370,6 +370,6 @@ format:
 
 # Downloads are kept: they are verified by hash whenever they are used.
 clean:
-	rm -rf dist build/apt build/browser build/browser-inline build/inline \
+	rm -rf dist build/apt build/browser build/browser-inline build/inline build/node \
 	  build/js build/libsodium build/packagers build/variants build/llvm-19-bin build/native \
 	  build/toolchain.mk build/wasm build/portable.wasm build/null.wasm build/exports build/.checked
