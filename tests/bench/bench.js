@@ -18,7 +18,7 @@ import { chooseSets, loadSet, rowOf } from './datasets.js';
 import { hasFaiss, recallAbove, runFaiss } from './faiss.js';
 import { benchKernels } from './kernels.js';
 import { inProcess, median, printMachine } from './measure.js';
-import { installPeers, SETTINGS } from './peers.js';
+import { fastest, installPeers, RECALL, SETTINGS } from './peers.js';
 import { saveSearchPlot } from './search-plot.js';
 
 const { DATA, QUICK, PEERS, ONLY } = process.env;
@@ -26,7 +26,6 @@ const SEED = 1;
 const FOLDER = fileURLToPath(new URL('../../build/bench/', import.meta.url));
 const LADDER = QUICK ? [1, 4, 16, 64] : [1, 2, 4, 8, 16, 32, 64, 128, 256];
 const COUNT = QUICK ? 200 : undefined;
-const RECALL = 0.95;
 const ROUNDS = 5;
 const K = 10;
 /** Queries that are each the first of a process. */
@@ -76,43 +75,43 @@ async function trainOften(filled, folder, options) {
   return { ...runs.find(({ seconds }) => seconds === middle), runs: runs.length };
 }
 
-/** Fills, trains, searches and opens one index, each in a process of its own. */
-async function measureSealvec({ name: set, rows, dim, queries }) {
-  const key = Buffer.from(generateKey()).toString('hex');
-  const folders = [0, 1, 2].map((i) => `${FOLDER}${set}-${i}`);
-  const [filled, folder] = folders;
+/**
+ * Fills, trains, searches and opens one index, each in a process of its own. The first of the
+ * folders has it untrained afterwards, the second trained.
+ */
+async function measureSealvec({ name: set, rows, dim, queries }, key, folders) {
+  const [filled, folder, spare] = folders;
   const all = { set, key, seed: SEED, count: COUNT, ladder: LADDER };
-  try {
-    const upserts = [];
-    for (const each of QUICK ? [filled] : folders) {
-      upserts.push(await inProcess('upsert', { ...all, folder: each }));
-    }
-    const untrained = await inProcess('untrained', { ...all, folder: filled, count: QUICK ? 50 : 200 });
-    const one = await trainOften(filled, folder, { ...all, workers: 1 });
-    const trained = await trainOften(filled, folder, all);
-    const searches = await inProcess('query', { ...all, folder });
-    const opens = [];
-    for (let i = 0; i < (QUICK ? 1 : FIRSTS); i++) {
-      const first = { folder, key, query: rowOf(queries, i).slice(), topK: K };
-      opens.push(await inProcess('first', first, 'first.js'));
-    }
-    const limited = await inProcess('limited', { ...all, count: QUICK ? 50 : undefined, folder });
-    const heldOut = QUICK || rows < 10_000 ? undefined : await inProcess('heldOut', all);
-    const arrived = await inProcess('arrive', { ...all, folder });
-    const more = QUICK || rows < 10_000 ? undefined : await inProcess('filtered', all);
-    const upsert = median(upserts.map(({ seconds }) => seconds));
-    printBuild({ rows, dim, upserts, upsert, one, trained, arrived });
-    printUse({ rows, dim, untrained, trained, searches, opens, heldOut });
-    line('limited', `to ${megabytes(limited.cacheBytes)}, codes, ids and hashes but no vectors: ` +
-      `${whole(limited.perSecond)} queries/s, ${limited.ratio.toFixed(3)} times those with all ` +
-      'in memory');
-    if (more) printMore(more);
-    if (!QUICK) await printCipher(all);
-    const build = { build: upsert + trained.seconds, buildAlone: upsert + one.seconds };
-    return { ...build, one, trained, searches, untrained };
-  } finally {
-    for (const each of folders) await rm(each, { recursive: true, force: true });
+  const upserts = [];
+  for (const each of QUICK ? [filled] : folders) {
+    upserts.push(await inProcess('upsert', { ...all, folder: each }));
   }
+  const untrained = await inProcess('untrained', { ...all, folder: filled, count: QUICK ? 50 : 200 });
+  const one = await trainOften(filled, folder, { ...all, workers: 1 });
+  const trained = await trainOften(filled, folder, all);
+  const searches = await inProcess('query', { ...all, folder });
+  const opens = [];
+  for (let i = 0; i < (QUICK ? 1 : FIRSTS); i++) {
+    const first = { folder, key, query: rowOf(queries, i).slice(), topK: K };
+    opens.push(await inProcess('first', first, 'first.js'));
+  }
+  const limited = await inProcess('limited', { ...all, count: QUICK ? 50 : undefined, folder });
+  const heldOut = QUICK || rows < 10_000 ? undefined : await inProcess('heldOut', all);
+  await rm(spare, { recursive: true, force: true });
+  await cp(folder, spare, { recursive: true });
+  const arrived = await inProcess('arrive', { ...all, folder: spare });
+  const more = QUICK || rows < 10_000 ? undefined : await inProcess('filtered', all);
+  const upsert = median(upserts.map(({ seconds }) => seconds));
+  printBuild({ rows, dim, upserts, upsert, one, trained, arrived });
+  printUse({ rows, dim, untrained, trained, searches, opens, heldOut });
+  line('limited', `to ${megabytes(limited.cacheBytes)}, codes, ids and hashes but no vectors: ` +
+    `${whole(limited.perSecond)} queries/s, ${limited.ratio.toFixed(3)} times those with all ` +
+    'in memory');
+  if (more) printMore(more);
+  if (!QUICK) await printCipher(all);
+  const build = { build: upsert + trained.seconds, buildAlone: upsert + one.seconds };
+  const best = fastest([...searches.fixed, ...searches.auto]);
+  return { ...build, one, trained, searches, untrained, best };
 }
 
 function printBuild({ rows, dim, upserts, upsert, one, trained, arrived }) {
@@ -155,24 +154,21 @@ function printMore({ filters, batches }) {
     'by one, in turn');
 }
 
-/** Measures twice, in processes that build the two in one order and in the other. */
+/** Measures in processes that build the two in one order and in the other, twice each. */
 async function printCipher(given) {
   const runs = [];
-  for (const reversed of [false, true]) {
-    runs.push(await inProcess('cipher', { ...given, reversed }));
+  for (const reversed of [false, true, true, false]) {
+    const { warm, cold, train } = await inProcess('cipher', { ...given, reversed });
+    runs.push({ warm: median(warm), cold, train });
   }
-  const warm = median(runs.flatMap((run) => run.warm));
-  const [cold, train] = ['cold', 'train'].map((figure) => (runs[0][figure] + runs[1][figure]) / 2);
+  const [warm, cold, train] = ['warm', 'cold', 'train'].map((figure) =>
+    runs.reduce((sum, run) => sum + run[figure], 0) / runs.length);
   line('null cipher', `the same without encryption: ${warm.toFixed(3)} times its queries/s warm; ` +
     `the first query of all lists takes ${cold.toFixed(2)} times as long, train ` +
     `${train.toFixed(2)} times`);
 }
 
-/** The fastest search that finds enough. */
-const fastest = (searches) => Math.max(0, ...searches
-  .filter(({ recall }) => recall >= RECALL).map(({ perSecond }) => perSecond));
-
-function printPeer({ name, version }, { built, searches, bytes, peak }, rows, own) {
+function printPeer({ name, version }, { built, searches, bytes, peak, ratio }, rows, own) {
   console.log(`\n  ${name} ${version} (${SETTINGS})`);
   line('build', `${inSeconds(built)}, ${whole(rows / built)} vectors/s; over SealVec's upsert ` +
     `and train: ${(built / own.buildAlone).toFixed(1)} with one worker, ` +
@@ -184,18 +180,17 @@ function printPeer({ name, version }, { built, searches, bytes, peak }, rows, ow
     row(`ef ${ef}`, recall.toFixed(4), whole(perSecond));
   }
   const theirs = fastest(searches);
-  const ours = fastest([...own.searches.fixed, ...own.searches.auto]);
-  const ratio = theirs > 0 && ours > 0 ? `, ${(ours / theirs).toFixed(2)} times as many` : '';
-  line(`at ${RECALL}`, `the fastest that reaches it: ${whole(theirs)} queries/s, ` +
-    `SealVec ${whole(ours)}${ratio}`);
+  if (!theirs || !own.best) return;
+  line(`at ${RECALL}`, `the fastest that reaches it: ${whole(theirs.perSecond)} queries/s, ` +
+    `SealVec ${whole(own.best.perSecond)}; in turn, ${ratio.toFixed(2)} times as many`);
 }
 
 /** What compares with every row, beside SealVec before training. */
-function printExact({ name, version }, { built, perSecond, recall }, rows, { untrained }) {
+function printExact({ name, version }, { built, perSecond, recall, ratio }, rows, { untrained }) {
   console.log(`\n  ${name} ${version}, exact search`);
   line('insert', `${inSeconds(built)}, ${whole(rows / built)} vectors/s`);
   line('search', `${whole(perSecond)} queries/s (recall ${recall.toFixed(4)}), SealVec untrained ` +
-    `${whole(untrained.perSecond)}, ${(untrained.perSecond / perSecond).toFixed(1)} times as many`);
+    `${whole(untrained.perSecond)}; before and after it, ${ratio.toFixed(1)} times as many`);
 }
 
 /** Native FAISS beside SealVec's training, which also opens, seals and writes all there is. */
@@ -228,13 +223,28 @@ async function benchSet(name, peers) {
   const { rows, dim, metric, count } = set;
   const queries = `${whole(Math.min(count, COUNT ?? count))} queries`;
   console.log(`\n== ${name}: ${whole(rows)} × ${dim}, ${metric}, ${queries} ==`);
-  const own = await measureSealvec(set);
-  if (hasFaiss()) printFaiss(set, own);
+  const key = Buffer.from(generateKey()).toString('hex');
+  const folders = [0, 1, 2].map((i) => `${FOLDER}${name}-${i}`);
+  try {
+    const own = await measureSealvec(set, key, folders);
+    if (hasFaiss()) printFaiss(set, own);
+    await benchPeers(set, peers, own, { key, folders });
+  } finally {
+    for (const each of folders) await rm(each, { recursive: true, force: true });
+  }
+}
+
+/** Measures the peers, each beside SealVec's index of the same rows. */
+async function benchPeers({ name, rows }, peers, own, { key, folders: [filled, folder] }) {
   const { fixed, auto } = own.searches;
   const libraries = [{ name: 'SealVec, encrypted', searches: [...fixed, ...auto] }];
   for (const peer of peers) {
     try {
-      const found = await inProcess('peer', { name: peer.name, set: name, count: COUNT });
+      const { nProbes, targetRecall } = own.best ?? {};
+      const beside = peer.exact ? { key, folder: filled, how: {} }
+        : own.best && { key, folder, how: nProbes ? { nProbes } : { targetRecall } };
+      const given = { name: peer.name, set: name, count: COUNT, own: beside };
+      const found = await inProcess('peer', given);
       if (peer.exact) {
         printExact(peer, found, rows, own);
         continue;

@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { fileOf, loadSet, rowOf } from './datasets.js';
-import { askAll, peakMemory, seconds } from './measure.js';
+import { askAll, median, peakMemory, seconds } from './measure.js';
 
 const FOLDER = fileURLToPath(new URL('../../build/peers/', import.meta.url));
 const VERSIONS = {
@@ -20,6 +20,9 @@ const SQLITE_VEC = fileURLToPath(new URL('sqlite_vec.py', import.meta.url));
 const SQLITE_QUERIES = 100;
 const K = 10;
 const [M, EF_CONSTRUCTION, SEED] = [16, 128, 42];
+/** Recall at which rates are compared, and rounds of that, in turn. */
+export const RECALL = 0.95;
+const IN_TURN = 9;
 const LADDER = [10, 16, 32, 64, 128, 256, 512];
 export const SETTINGS = `M ${M}, efConstruction ${EF_CONSTRUCTION}, one thread`;
 
@@ -131,10 +134,32 @@ function runSqliteVec({ name, metric, recall }) {
   return { ...figures, recall: recall(answers) };
 }
 
-/** Runs one peer on one set, in this process. */
-export async function peerJob({ name, set, count }) {
+/** The fastest of searches that finds enough, if one does. */
+export function fastest(searches) {
+  return searches.filter(({ recall }) => recall >= RECALL)
+    .reduce((best, one) => (best && best.perSecond > one.perSecond ? best : one), undefined);
+}
+
+/** Our queries per second over another's, where `first` and `second` give those of one pass. */
+async function rateInTurn(first, second) {
+  const ratios = [];
+  for (let round = 0; round < IN_TURN; round++) ratios.push((await first()) / (await second()));
+  return median(ratios);
+}
+
+/**
+ * Runs one peer on one set, in this process. `openOwn` opens SealVec's index of the same rows
+ * beside it, if there is one to compare with: a function that takes one pass of its queries and
+ * gives queries per second.
+ */
+export async function peerJob({ name, set, count, own }, openOwn) {
   const data = await loadSet(set);
-  if (EXACT.has(name)) return runSqliteVec(data);
+  if (EXACT.has(name)) {
+    const ask = own && await openOwn({ set, count: SQLITE_QUERIES, ...own });
+    const before = await ask?.();
+    const found = runSqliteVec(data);
+    return { ...found, ratio: own && (before + (await ask())) / 2 / found.perSecond };
+  }
   const { built, at, save, ladder } = await BUILD[name](data);
   const asked = Math.min(count ?? data.count, data.count);
   const searches = [];
@@ -142,9 +167,15 @@ export async function peerJob({ name, set, count }) {
     const { answers, perSecond } = await askAll(asked, at(ef));
     searches.push({ ef, recall: data.recall(answers), perSecond });
   }
+  const peak = peakMemory();
+  const best = fastest(searches);
+  const ratio = own && best && await rateInTurn(
+    await openOwn({ set, count: asked, ...own }),
+    async () => (await askAll(asked, at(best.ef), { passes: 1, least: 0 })).perSecond,
+  );
   const file = `${FOLDER}${name}-${process.pid}.saved`;
   save?.(file);
   const bytes = save && fs.statSync(file).size;
   fs.rmSync(file, { force: true });
-  return { built, searches, bytes, peak: peakMemory() };
+  return { built, searches, bytes, peak, ratio };
 }
