@@ -6,7 +6,7 @@
  * the center of the block in eight bits per component, and r is rounded to the
  * middles of sixteen steps between -max|r| and max|r|, its own for each row
  * (Widrow's uniform quantiser; the factor that makes the error orthogonal to r
- * is that of RaBitQ, Gao and Long 2024). A query is brought to eleven bits
+ * is that of RaBitQ, Gao and Long 2024). A query is brought to some eleven bits
  * once per origin; what is then multiplied is integers (estimate.c).
  *
  *   block: scale f32 | |c|^2, or |m + c|^2 but under squared L2, f32
@@ -337,29 +337,33 @@ size_t sv_probe_size(uint32_t dim) {
   return sizeof(struct probe) + (size_t)padded_of(dim) * 22;
 }
 
-/* query_limit: sums stay under 2^31 with 3840 * 2 for each group of 32. */
+/* query_limit: seventeen times a component fits 16 bits (place_query), and sums
+ * stay under 2^31 with 2040 times one for each group of 32. */
 static float query_limit(uint32_t dim) {
-  const float limit = 0x1p31f / 7680 / (float)(padded_of(dim) / CODE_GROUP) - 1;
-  return limit < 2047 ? floorf(limit) : 2047;
+  const float limit = 0x1p31f / 2040 / (float)(padded_of(dim) / CODE_GROUP) - 1;
+  return limit < 1927 ? floorf(limit) : 1927;
 }
 
-/* place_tail puts the last components of a query where codes have them. */
-static void place_tail(const int16_t *plain, uint32_t dim, int16_t *placed) {
-  const uint32_t first = dim / CODE_GROUP * CODE_GROUP;
-  if (first == dim) return;
-  memset(placed + first, 0, CODE_GROUP * sizeof *placed);
+/* place_query puts the components of a query where codes have theirs, and then
+ * makes of each two nibbles of a byte, to be multiplied by p and q, what is to
+ * be multiplied by the low nibble and by the byte: 16 p - q, and q. */
+static KERNEL void place_query(const int16_t *plain, uint32_t dim,
+                               int16_t *placed) {
+  const uint32_t padded = padded_of(dim), first = dim / CODE_GROUP * CODE_GROUP;
+  memcpy(placed, plain, first * sizeof *placed);
+  memset(placed + first, 0, (padded - first) * sizeof *placed);
   for (uint32_t t = 0; t < dim - first; t++) {
     const uint32_t word = t % tail_words(dim), nibble = t / tail_words(dim);
-    const int32_t q = plain[first + t];
-    placed[first + 8 * nibble + word] =
-        (int16_t)(nibble % 3 == 0 ? q * 16 : q);
+    placed[first + 8 * nibble + word] = plain[first + t];
   }
+  for (uint32_t t = 0; t < padded; t += 16)
+    for (uint32_t w = t; w < t + 8; w++)
+      placed[w] = (int16_t)(16 * placed[w] - placed[w + 8]);
 }
 
 /* round_query writes whole groups, and returns their sum. */
 static KERNEL int32_t round_query(const float *y, float inverse,
-                                  uint32_t padded, int16_t *plain,
-                                  int16_t *placed) {
+                                  uint32_t padded, int16_t *plain) {
   int32_t sum = 0;
 #if SV_SIMD
   const v128_t inverse_f32x4 = wasm_f32x4_splat(inverse);
@@ -371,7 +375,6 @@ static KERNEL int32_t round_query(const float *y, float inverse,
     const v128_t q = wasm_i16x8_narrow_i32x4(low, high);
     sums = wasm_i32x4_add(sums, wasm_i32x4_add(low, high));
     wasm_v128_store(plain + t, q);
-    wasm_v128_store(placed + t, t / 8 % 4 % 3 == 0 ? wasm_i16x8_shl(q, 4) : q);
   }
   for (uint32_t j = 0; j < 4; j++) {
     sum += wasm_i32x4_extract_lane(sums, 0);
@@ -382,7 +385,6 @@ static KERNEL int32_t round_query(const float *y, float inverse,
     const int32_t q = nearest_int(y[t] * inverse);
     sum += q;
     plain[t] = (int16_t)q;
-    placed[t] = (int16_t)(t % CODE_GROUP / 8 % 3 == 0 ? q * 16 : q);
   }
 #endif
   return sum;
@@ -400,9 +402,8 @@ void probe_prepare(struct probe *probe, int32_t metric, const float *query,
   const float most = greatest(y, dim), limit = query_limit(dim);
   const float inverse = most > 1e-30f ? limit / most : 0;
   for (uint32_t t = dim; t < padded; t++) y[t] = 0;
-  const int32_t sum = round_query(y, inverse, padded, probe_plain(probe),
-                                  probe_placed(probe));
-  place_tail(probe_plain(probe), dim, probe_placed(probe));
+  const int32_t sum = round_query(y, inverse, padded, probe_plain(probe));
+  place_query(probe_plain(probe), dim, probe_placed(probe));
   const double dot = -sv_distance(SV_INNER_PRODUCT, y, origin, dim);
   probe->metric = metric;
   probe->scale = most > 1e-30f ? most / limit : 0;

@@ -3,9 +3,9 @@
  * drops rows by them.
  *
  * Decisions:
- *  1. Masks instead of shifts: a nibble is multiplied where it is, and the
- *     sums of each weight are shifted once per row: 12 operations for 32
- *     products, as many as bytes would take, from half the memory.
+ *  1. The low nibble of a byte is multiplied, and the whole byte, by what
+ *     makes of it sixteen times the product of both nibbles (place_query in
+ *     codes.c): 12 operations for 32 products, and one sum for each row.
  *  2. Rows that lie side by side are tested where they are; of others four are
  *     gathered first, but one or two, as a narrow filter leaves of a block, are
  *     tested one by one.
@@ -19,22 +19,20 @@
 #if SV_SIMD
 
 /* 32 components of one row. */
-#define CODE_ROW(i)                                                          \
-  do {                                                                       \
-    const v128_t v = wasm_v128_load(x##i);                                   \
-    lo##i = wasm_i32x4_add(                                                  \
-        lo##i, wasm_i32x4_dot_i16x8(wasm_v128_and(v, mask0), q0));           \
-    lo##i = wasm_i32x4_add(                                                  \
-        lo##i, wasm_i32x4_dot_i16x8(wasm_v128_and(v, mask1), q1));           \
-    hi##i = wasm_i32x4_add(                                                  \
-        hi##i, wasm_i32x4_dot_i16x8(wasm_v128_and(v, mask2), q2));           \
-    lo##i = wasm_i32x4_add(lo##i,                                            \
-                           wasm_i32x4_dot_i16x8(wasm_u16x8_shr(v, 12), q3)); \
-    x##i += 16;                                                              \
+#define CODE_ROW(i)                                                           \
+  do {                                                                        \
+    const v128_t v = wasm_v128_load(x##i), w = wasm_u16x8_shr(v, 8);          \
+    sum##i = wasm_i32x4_add(                                                  \
+        sum##i, wasm_i32x4_dot_i16x8(wasm_v128_and(v, nibble), q0));          \
+    sum##i = wasm_i32x4_add(                                                  \
+        sum##i, wasm_i32x4_dot_i16x8(wasm_v128_and(v, byte), q1));            \
+    sum##i = wasm_i32x4_add(                                                  \
+        sum##i, wasm_i32x4_dot_i16x8(wasm_v128_and(w, nibble), q2));          \
+    sum##i = wasm_i32x4_add(sum##i, wasm_i32x4_dot_i16x8(w, q3));             \
+    x##i += 16;                                                               \
   } while (0)
 
-#define CODE_SUM(i) \
-  wasm_i32x4_add(wasm_i32x4_shr(lo##i, 4), wasm_i32x4_shr(hi##i, 8))
+#define CODE_SUM(i) wasm_i32x4_shr(sum##i, 4)
 
 static inline v128_t add_lanes(v128_t a, v128_t b, v128_t c, v128_t d) {
   const v128_t ab = wasm_i32x4_add(wasm_i32x4_shuffle(a, b, 0, 1, 4, 5),
@@ -49,11 +47,10 @@ static inline v128_t add_lanes(v128_t a, v128_t b, v128_t c, v128_t d) {
 static inline v128_t dots_i32x4(const int16_t *query, uint32_t groups,
                                 const uint8_t *x0, const uint8_t *x1,
                                 const uint8_t *x2, const uint8_t *x3) {
-  const v128_t mask0 = wasm_i16x8_const_splat(0x000f);
-  const v128_t mask1 = wasm_i16x8_const_splat(0x00f0);
-  const v128_t mask2 = wasm_i16x8_const_splat(0x0f00);
-  v128_t lo0 = wasm_i32x4_const_splat(0), lo1 = lo0, lo2 = lo0, lo3 = lo0;
-  v128_t hi0 = lo0, hi1 = lo0, hi2 = lo0, hi3 = lo0;
+  const v128_t nibble = wasm_i16x8_const_splat(0x000f);
+  const v128_t byte = wasm_i16x8_const_splat(0x00ff);
+  v128_t sum0 = wasm_i32x4_const_splat(0), sum1 = sum0, sum2 = sum0;
+  v128_t sum3 = sum0;
   for (const uint8_t *end = x0 + (size_t)groups * 16; x0 < end; query += 32) {
     const v128_t q0 = wasm_v128_load(query), q1 = wasm_v128_load(query + 8);
     const v128_t q2 = wasm_v128_load(query + 16);
@@ -98,10 +95,9 @@ static inline uint32_t test_four(const struct code_terms *terms,
 /* dot_code multiplies the query with one code. */
 static inline int32_t dot_code(const int16_t *query, uint32_t groups,
                                const uint8_t *x0) {
-  const v128_t mask0 = wasm_i16x8_const_splat(0x000f);
-  const v128_t mask1 = wasm_i16x8_const_splat(0x00f0);
-  const v128_t mask2 = wasm_i16x8_const_splat(0x0f00);
-  v128_t lo0 = wasm_i32x4_const_splat(0), hi0 = lo0;
+  const v128_t nibble = wasm_i16x8_const_splat(0x000f);
+  const v128_t byte = wasm_i16x8_const_splat(0x00ff);
+  v128_t sum0 = wasm_i32x4_const_splat(0);
   for (const uint8_t *end = x0 + (size_t)groups * 16; x0 < end; query += 32) {
     const v128_t q0 = wasm_v128_load(query), q1 = wasm_v128_load(query + 8);
     const v128_t q2 = wasm_v128_load(query + 16);
@@ -117,15 +113,14 @@ static inline int32_t dot_code(const int16_t *query, uint32_t groups,
 
 static int32_t dot_code(const int16_t *query, uint32_t groups,
                         const uint8_t *code) {
-  int32_t lo = 0, hi = 0;
+  int32_t sum = 0;
   for (uint32_t g = 0; g < groups; g++, code += 16, query += CODE_GROUP)
-    for (uint32_t w = 0; w < 8; w++) {
-      const int32_t v = code[2 * w] | code[2 * w + 1] << 8;
-      lo += (v & 0x000f) * query[w] + (v & 0x00f0) * query[8 + w] +
-            (v >> 12) * query[24 + w];
-      hi += (v & 0x0f00) * query[16 + w];
-    }
-  return (lo >> 4) + (hi >> 8);
+    for (uint32_t w = 0; w < 8; w++)
+      for (uint32_t j = 0; j < 2; j++) {
+        const int32_t byte = code[2 * w + j];
+        sum += (byte & 15) * query[16 * j + w] + byte * query[16 * j + 8 + w];
+      }
+  return sum >> 4;
 }
 
 #endif
