@@ -338,9 +338,9 @@ size_t sv_probe_size(uint32_t dim) {
 }
 
 /* query_limit: seventeen times a component fits 16 bits (place_query), and sums
- * stay under 2^31 with 2040 times one for each group of 32. */
+ * stay under 2^31 with 32 * 127 times one for each group (center_dot). */
 static float query_limit(uint32_t dim) {
-  const float limit = 0x1p31f / 2040 / (float)(padded_of(dim) / CODE_GROUP) - 1;
+  const float limit = 0x1p31f / 4064 / (float)(padded_of(dim) / CODE_GROUP) - 1;
   return limit < 1927 ? floorf(limit) : 1927;
 }
 

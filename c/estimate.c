@@ -113,14 +113,13 @@ static inline int32_t dot_code(const int16_t *query, uint32_t groups,
 
 static int32_t dot_code(const int16_t *query, uint32_t groups,
                         const uint8_t *code) {
-  int32_t sum = 0;
+  int32_t sums[4] = {0}; /* as above: one might overflow */
   for (uint32_t g = 0; g < groups; g++, code += 16, query += CODE_GROUP)
-    for (uint32_t w = 0; w < 8; w++)
-      for (uint32_t j = 0; j < 2; j++) {
-        const int32_t byte = code[2 * w + j];
-        sum += (byte & 15) * query[16 * j + w] + byte * query[16 * j + 8 + w];
-      }
-  return sum >> 4;
+    for (uint32_t i = 0; i < 16; i++) {
+      const uint32_t w = i / 2, p = i % 2 * 16 + w;
+      sums[w / 2] += (code[i] & 15) * query[p] + code[i] * query[p + 8];
+    }
+  return (sums[0] >> 4) + (sums[1] >> 4) + (sums[2] >> 4) + (sums[3] >> 4);
 }
 
 #endif

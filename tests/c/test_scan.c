@@ -107,11 +107,12 @@ static void add_block(struct index *ix, enum kind kind) {
   encode(ix, b);
 }
 
-static struct index make_index(int32_t metric, enum kind kind) {
+static struct index make_index_of(uint32_t dim, int32_t metric,
+                                  enum kind kind) {
   struct index ix;
   memset(&ix, 0, sizeof ix);
   ix.metric = metric;
-  ix.dim = coded ? 32 + random_below(70) : 1 + random_below(40);
+  ix.dim = dim;
   ix.n_lists = random_below(MAX_LISTS + 1);
   ix.query = make(ix.dim * sizeof(float));
   fill_row(ix.query, NULL, ix.dim, kind == NEAR_TIES ? PLAIN : kind);
@@ -135,6 +136,11 @@ static struct index make_index(int32_t metric, enum kind kind) {
                            : sparse == 1 ? random_u64() & random_u64()
                                          : random_u64());
   return ix;
+}
+
+static struct index make_index(int32_t metric, enum kind kind) {
+  const uint32_t dim = coded ? 32 + random_below(70) : 1 + random_below(40);
+  return make_index_of(dim, metric, kind);
 }
 
 static void drop_index(struct index *ix) {
@@ -320,6 +326,27 @@ static void scans_near_ties(void) {
     for (uint32_t t = 0; t < ix.dim; t++)
       ix.query[t] *= round % 2 ? 0x1p-126f * 0x1p-12f : 1;
     struct sv_scan scan = make_scan(&ix, 1 + random_below(6), 0);
+    const struct expected e = expect(&ix, &scan);
+    CHECK(run_scan(&scan) == 0);
+    check_scan(&scan, &e);
+    drop_scan(&scan);
+    drop_index(&ix);
+  }
+}
+
+/* The largest sums of codes: all components at the end of their steps, of as
+ * many components as there may be, and a query whose are all its largest. */
+static void scans_largest_sums(void) {
+  for (int32_t metric = 0; metric < 3; metric++) {
+    struct index ix = make_index_of(SV_MAX_DIM, metric, PLAIN);
+    for (uint32_t t = 0; t < ix.dim; t++) ix.query[t] = 1;
+    for (uint32_t b = 0; b < ix.n_blocks; b++) {
+      for (uint32_t i = 0; i < ix.blocks[b].n_rows * ix.dim; i++)
+        ix.vectors[b][i] = i / ix.dim % 2 ? 1 : -1;
+      sv_norms(ix.vectors[b], ix.blocks[b].n_rows, ix.dim, ix.norms[b]);
+    }
+    encode_all(&ix);
+    struct sv_scan scan = make_scan(&ix, 1 + random_below(20), 0);
     const struct expected e = expect(&ix, &scan);
     CHECK(run_scan(&scan) == 0);
     check_scan(&scan, &e);
@@ -557,6 +584,7 @@ int main(void) {
   run_both();
   coded = 1;
   run_both();
+  run("counts to the largest sums that codes have", scans_largest_sums);
   run("estimates by one step lose next to nothing", seldom_loses);
   run("scans nothing without k or without blocks", scans_nothing);
   return 0;
